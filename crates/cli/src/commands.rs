@@ -1,0 +1,71 @@
+//! The verbs. Each file parses nothing twice and decides nothing about refreshing.
+
+mod completions;
+mod credential_process;
+mod demo;
+mod doctor;
+mod exec;
+mod export;
+mod sandbox;
+mod whoami;
+
+use std::time::Duration;
+
+use clap::Subcommand;
+
+use crate::{
+    exit::{Status, Trouble},
+    output::Printer,
+};
+
+/// How long a command waits for its first session, through failures that time may mend.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run a program with credentials that refresh under it
+    Exec(exec::Arguments),
+    /// Print one session as `credential_process` in ~/.aws/config wants it
+    CredentialProcess(credential_process::Arguments),
+    /// Print one session for a shell or a program
+    Export(export::Arguments),
+    /// Print who the session is, as STS sees it
+    Whoami(whoami::Arguments),
+    /// Find out what works and what does not: base identity, STS, clock, role
+    Doctor(doctor::Arguments),
+    /// Watch sessions being refreshed against a local STS; needs no AWS account
+    Demo(demo::Arguments),
+    /// Run a local STS that really checks, really expires, and misbehaves on request
+    Sandbox(sandbox::Arguments),
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+}
+
+impl Command {
+    /// Whether it draws on stderr, where log lines would get in between.
+    pub(crate) fn draws(&self) -> bool {
+        matches!(self, Self::Demo(_))
+    }
+}
+
+pub(crate) fn run(command: Command, printer: &Printer) -> Result<Status, Trouble> {
+    match command {
+        Command::Exec(arguments) => exec::run(arguments, printer),
+        Command::CredentialProcess(arguments) => credential_process::run(arguments, printer),
+        Command::Export(arguments) => export::run(arguments, printer),
+        Command::Whoami(arguments) => whoami::run(arguments, printer),
+        Command::Doctor(arguments) => doctor::run(arguments, printer),
+        Command::Demo(arguments) => demo::run(&arguments, printer),
+        Command::Sandbox(arguments) => sandbox::run(arguments, printer),
+        Command::Completions(arguments) => Ok(completions::run(&arguments, printer)),
+    }
+}
+
+/// Runs a command's asynchronous part on this thread alone: it waits far more than it works.
+fn block_on<T>(work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Trouble::system("cannot start", error))?
+        .block_on(work)
+}

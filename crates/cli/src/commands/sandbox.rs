@@ -1,0 +1,127 @@
+//! `rolekeeper sandbox`: a local STS to try things on.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use rolekeeper_sandbox::{Config, Faults, Running, Sandbox};
+use serde_json::json;
+
+use super::block_on;
+use crate::{
+    exit::{Status, Trouble},
+    output::Printer,
+    values,
+};
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+It prints the lines that point any SDK at it, then runs until Ctrl-C and says what was called.
+
+Examples:
+  rolekeeper sandbox --session-lifetime 10s      # in one terminal
+  rolekeeper exec --role-arn arn:aws:iam::123456789012:role/demo -- program   # in another, with its lines set
+
+Make it misbehave while it runs (the fields are in the documentation of rolekeeper-sandbox):
+  curl -X PUT -H \"Authorization: Bearer $ROLEKEEPER_SANDBOX_TOKEN\" \\
+       -d '{\"throttle_per_second\": 1}' $AWS_ENDPOINT_URL/_sandbox/faults")]
+pub(crate) struct Arguments {
+    /// Where to listen; loopback addresses only
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+
+    /// Make every session this long, which real STS can't: 10s, 2m
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    session_lifetime: Option<Duration>,
+
+    /// Users, keys and roles, as TOML; default: a user and roles to try
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Misbehave from the start: JSON, or file://PATH
+    #[arg(long, value_name = "JSON")]
+    faults: Option<String>,
+
+    /// Print the lines as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Trouble> {
+    let config = match &arguments.config {
+        None => Config::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| Trouble::usage(format!("{}: {error}", path.display())))?;
+            Config::from_toml(&text)
+                .map_err(|error| Trouble::usage(format!("{}: {error}", path.display())))?
+        }
+    };
+    let faults = arguments.faults.as_deref().map_or(Ok(Faults::default()), faults)?;
+    block_on(async {
+        let sandbox = Sandbox::builder()
+            .config(config)
+            .session_lifetime(arguments.session_lifetime)
+            .faults(faults)
+            .bind(arguments.listen)
+            .start()
+            .await
+            .map_err(|error| {
+                Trouble::system(format_args!("cannot listen on {}", arguments.listen), error)
+            })?;
+        introduce(&sandbox, arguments.json, printer);
+        wait_for_end().await?;
+        summarize(&sandbox, printer);
+        sandbox.shutdown().await;
+        Ok(Status::OK)
+    })
+}
+
+fn faults(text: &str) -> Result<Faults, Trouble> {
+    let text = values::text_or_file(text).map_err(Trouble::usage)?;
+    let faults: Faults = serde_json::from_str(&text)
+        .map_err(|error| Trouble::usage(format!("--faults is not what it should be: {error}")))?;
+    faults.check().map_err(|why| Trouble::usage(format!("--faults: {why}")))?;
+    Ok(faults)
+}
+
+fn introduce(sandbox: &Running, as_json: bool, printer: &Printer) {
+    let mut lines = sandbox.environment();
+    lines.push(("ROLEKEEPER_SANDBOX_TOKEN".into(), sandbox.admin_token().into()));
+    if as_json {
+        let object: serde_json::Map<_, _> =
+            lines.into_iter().map(|(name, value)| (name, json!(value))).collect();
+        printer.line(json!(object));
+        return;
+    }
+    for (name, value) in lines {
+        printer.line(format_args!("export {name}={value}"));
+    }
+    printer.note(format_args!("\nA local STS at {}. Roles:", sandbox.endpoint_url()));
+    for role in sandbox.config().role_names() {
+        printer.note(format_args!("  {}", sandbox.role_arn(role)));
+    }
+    printer.note("Stop it with Ctrl-C.");
+}
+
+async fn wait_for_end() -> Result<(), Trouble> {
+    let cannot = |error| Trouble::system("cannot listen for signals", error);
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut ended = signal(SignalKind::terminate()).map_err(cannot)?;
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => pressed.map_err(cannot),
+            _ = ended.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.map_err(cannot)
+}
+
+fn summarize(sandbox: &Running, printer: &Printer) {
+    let counts = sandbox.counts();
+    printer.note(format_args!("\n{} calls:", counts.total()));
+    for row in &counts.rows {
+        let (operation, caller, result) = (&row.operation, &row.caller, &row.result);
+        printer.note(format_args!("  {:>6}  {operation}  {result}  {caller}", row.calls));
+    }
+}

@@ -1,0 +1,305 @@
+//! Which identity a command works with: the arguments that most verbs share, turned into a source.
+
+mod mfa;
+
+use std::{sync::Arc, time::Duration};
+
+use clap::Args;
+use rolekeeper::{
+    RefreshPolicy, RefreshableCredentials, Session, Source,
+    sources::{
+        AssumeRole, AssumeRoleBuilder, Base, CallerIdentity, CallerIdentityRequest, Profile,
+    },
+};
+
+use crate::{
+    exit::Trouble,
+    output::Printer,
+    values::{self, duration, pair},
+};
+use mfa::Asker;
+
+/// An attempt may take as long as a person needs to type an MFA code; the calls have time limits of their own.
+const ATTEMPT_WITH_A_PERSON: Duration = Duration::from_secs(120);
+
+#[derive(Args)]
+#[command(next_help_heading = "Role")]
+pub(crate) struct RoleArguments {
+    /// The role to assume; given again, the first one assumes the second, and so on
+    #[arg(long, value_name = "ARN")]
+    role_arn: Vec<String>,
+
+    /// A profile of ~/.aws/config: alone, it says everything; with --role-arn, it is the base
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+
+    /// What CloudTrail calls the session: 2 to 64 of [\w+=,.@-]; default: user, host and process
+    #[arg(long, value_name = "NAME", requires = "role_arn")]
+    role_session_name: Option<String>,
+
+    /// How long a session lasts: 15m to 12h, at most the role's maximum, 1h when chained
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "role_arn")]
+    duration: Option<Duration>,
+
+    /// What the role's trust policy asks of third parties
+    #[arg(long, value_name = "ID", requires = "role_arn")]
+    external_id: Option<String>,
+
+    /// A session policy: JSON, or file://PATH
+    #[arg(long, value_name = "JSON", requires = "role_arn")]
+    policy: Option<String>,
+
+    /// A managed policy that narrows the session; up to 10
+    #[arg(long, value_name = "ARN", requires = "role_arn")]
+    policy_arn: Vec<String>,
+
+    /// A session tag; up to 50
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair, requires = "role_arn")]
+    tag: Vec<(String, String)>,
+
+    /// A tag that further roles inherit
+    #[arg(long, value_name = "KEY", requires = "role_arn")]
+    transitive_tag_key: Vec<String>,
+
+    /// Who stands behind the session, kept through all further roles
+    #[arg(long, value_name = "IDENTITY", requires = "role_arn")]
+    source_identity: Option<String>,
+
+    /// An assertion of a trusted context provider
+    #[arg(long, value_name = "ARN=ASSERTION", value_parser = pair, requires = "role_arn")]
+    provided_context: Vec<(String, String)>,
+
+    /// The MFA device that the role asks for
+    #[arg(long, value_name = "ARN", requires = "role_arn")]
+    mfa_serial: Option<String>,
+
+    /// The MFA code for the first session; without it, the terminal is asked
+    #[arg(long, value_name = "CODE", conflicts_with = "mfa_process")]
+    mfa_code: Option<String>,
+
+    /// A program that prints an MFA code, run for each session
+    #[arg(long, value_name = "COMMAND")]
+    mfa_process: Option<String>,
+
+    /// Where to call STS
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+
+    /// Another STS than the Region's
+    #[arg(long, value_name = "URL")]
+    endpoint_url: Option<String>,
+
+    /// Call the FIPS endpoint
+    #[arg(long, requires = "role_arn")]
+    fips: bool,
+
+    /// Call the endpoint that has IPv6 addresses too
+    #[arg(long, requires = "role_arn")]
+    dual_stack: bool,
+}
+
+/// A checked identity: nobody has been called yet.
+pub(crate) struct Identity {
+    source: Arc<dyn Source>,
+    profile: Option<String>,
+    region: Option<String>,
+    endpoint_url: Option<String>,
+    asker: Asker,
+}
+
+impl RoleArguments {
+    /// Checks everything that can be checked here.
+    pub(crate) async fn identity(self, printer: &Printer) -> Result<Identity, Trouble> {
+        let asker = Asker::new(self.mfa_code.as_deref(), self.mfa_process.as_deref())?;
+        let (profile, endpoint_url) = (self.profile.clone(), self.endpoint_url.clone());
+        let (source, region): (Arc<dyn Source>, _) = if self.role_arn.is_empty() {
+            let source = self.profile_source(&asker).await?;
+            let region = source.region().map(str::to_owned);
+            (Arc::new(source), region)
+        } else {
+            let source = self.role_source(&asker, printer).await?;
+            let region = source.region().map(str::to_owned);
+            (Arc::new(source), region)
+        };
+        Ok(Identity { source, profile, region, endpoint_url, asker })
+    }
+
+    /// The profile that was named.
+    pub(crate) fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    /// Whether there is a role to look at, and not the base identity alone.
+    pub(crate) fn names_a_role(&self) -> bool {
+        !self.role_arn.is_empty()
+            || self.profile.is_some()
+            || std::env::var_os("AWS_PROFILE").is_some()
+    }
+
+    /// Who the base is, as STS sees it.
+    pub(crate) fn base_identity_request(&self) -> CallerIdentityRequest {
+        let mut request = CallerIdentity::of(self.base());
+        if let Some(profile) = &self.profile {
+            request = request.profile(profile);
+        }
+        if let Some(region) = &self.region {
+            request = request.region(region);
+        }
+        if let Some(url) = &self.endpoint_url {
+            request = request.endpoint_url(url);
+        }
+        request
+    }
+
+    /// Whose credentials the first role is assumed with.
+    fn base(&self) -> Base {
+        match &self.profile {
+            Some(profile) => Base::profile(profile),
+            None => Base::default_chain(),
+        }
+    }
+
+    async fn profile_source(self, asker: &Asker) -> Result<Profile, Trouble> {
+        let mut builder = match self.profile {
+            Some(name) => Profile::named(name),
+            None if std::env::var_os("AWS_PROFILE").is_some() => Profile::selected(),
+            None => {
+                return Err(Trouble::usage("no role is named")
+                    .with_hint("pass --role-arn ARN or --profile NAME, or set AWS_PROFILE"));
+            }
+        };
+        builder = builder.mfa_prompt(asker.prompt());
+        if let Some(region) = self.region {
+            builder = builder.region(region);
+        }
+        if let Some(url) = self.endpoint_url {
+            builder = builder.endpoint_url(url);
+        }
+        Ok(builder.build().await?)
+    }
+
+    /// The last role, standing on the ones before it; the parameters are the last one's.
+    async fn role_source(
+        mut self,
+        asker: &Asker,
+        printer: &Printer,
+    ) -> Result<AssumeRole, Trouble> {
+        let mut base = self.base();
+        let Some(last) = self.role_arn.pop() else {
+            return Err(Trouble::usage("no role is named"));
+        };
+        for arn in std::mem::take(&mut self.role_arn) {
+            let mut builder = AssumeRole::builder(arn).base(base);
+            if let Some(name) = &self.role_session_name {
+                builder = builder.session_name(name);
+            }
+            let role = self.place(builder).build().await?;
+            base = Base::role(Arc::new(role));
+        }
+        let mut builder = self.place(AssumeRole::builder(last).base(base));
+        if let Some(name) = self.role_session_name {
+            builder = builder.session_name(name);
+        }
+        if let Some(duration) = self.duration {
+            builder = builder.duration(duration);
+        }
+        if let Some(id) = self.external_id {
+            builder = builder.external_id(id);
+        }
+        if let Some(policy) = self.policy {
+            builder = builder.policy(values::text_or_file(&policy).map_err(Trouble::usage)?);
+        }
+        for arn in self.policy_arn {
+            builder = builder.policy_arn(arn);
+        }
+        for (key, value) in self.tag {
+            builder = builder.tag(key, value);
+        }
+        for key in self.transitive_tag_key {
+            builder = builder.transitive_tag_key(key);
+        }
+        if let Some(identity) = self.source_identity {
+            builder = builder.source_identity(identity);
+        }
+        for (provider, assertion) in self.provided_context {
+            builder = builder.provided_context(provider, assertion);
+        }
+        if let Some(serial) = self.mfa_serial {
+            builder = builder.mfa_serial(serial).mfa_prompt(asker.prompt());
+        } else if self.mfa_code.is_some() || self.mfa_process.is_some() {
+            printer.warning("an MFA code is of no use without --mfa-serial");
+        }
+        Ok(builder.build().await?)
+    }
+
+    fn place(&self, mut builder: AssumeRoleBuilder) -> AssumeRoleBuilder {
+        if let Some(region) = &self.region {
+            builder = builder.region(region);
+        }
+        if let Some(url) = &self.endpoint_url {
+            builder = builder.endpoint_url(url);
+        }
+        if self.fips {
+            builder = builder.fips(true);
+        }
+        if self.dual_stack {
+            builder = builder.dual_stack(true);
+        }
+        builder
+    }
+}
+
+impl Identity {
+    /// The Region that STS is called in.
+    pub(crate) fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    /// The profile that was named on the command line.
+    pub(crate) fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    pub(crate) fn endpoint_url(&self) -> Option<&str> {
+        self.endpoint_url.as_deref()
+    }
+
+    /// The role's ARN, or the profile.
+    pub(crate) fn name(&self) -> String {
+        self.source.name()
+    }
+
+    /// Kept fresh from now on.
+    pub(crate) fn keep(&self) -> RefreshableCredentials {
+        let policy = RefreshPolicy::default().with_attempt_timeout(ATTEMPT_WITH_A_PERSON);
+        RefreshableCredentials::builder(Arc::clone(&self.source)).policy(policy).build()
+    }
+
+    /// Waits for the first session: for `patience`, but for as long as a person is being asked.
+    pub(crate) async fn first(
+        &self,
+        credentials: &RefreshableCredentials,
+        patience: Duration,
+    ) -> Result<Arc<Session>, Trouble> {
+        loop {
+            match credentials.get_patiently(patience).await {
+                Ok(current) => return Ok(current.share()),
+                Err(_) if self.asker.is_asking() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// One session, and no refreshing.
+    pub(crate) async fn session(&self, patience: Duration) -> Result<Arc<Session>, Trouble> {
+        let credentials = self.keep();
+        let session = self.first(&credentials, patience).await?;
+        self.asker.finished();
+        Ok(session)
+    }
+
+    /// From here on the terminal is the program's: nobody is asked any more.
+    pub(crate) fn leave_terminal(&self) {
+        self.asker.finished();
+    }
+}

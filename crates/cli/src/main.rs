@@ -1,0 +1,72 @@
+//! `rolekeeper`: AWS role sessions that never run out, for any program.
+//!
+//! One file a verb in `commands/`; everything about refreshing is the library's.
+
+mod aws_files;
+mod child;
+mod commands;
+mod endpoint;
+mod environment;
+mod exit;
+mod identity;
+mod output;
+mod values;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+use commands::Command;
+use exit::Status;
+use output::Printer;
+
+/// AWS role sessions that never run out.
+///
+/// Temporary AWS credentials end after an hour; rolekeeper replaces them long before, so that the
+/// program which uses them never notices.
+#[derive(Parser)]
+#[command(
+    name = "rolekeeper",
+    version,
+    max_term_width = 100,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = exit::HELP,
+)]
+struct Arguments {
+    /// Say more on stderr: -v what happens to sessions, -vv also details
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> std::process::ExitCode {
+    harden();
+    let printer = Printer::new();
+    let matches = match Arguments::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return exit::for_usage(&error).into(),
+    };
+    let Arguments { verbose, command } = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::for_usage(&error).into(),
+    };
+    output::log(verbose, command.draws());
+    let status = commands::run(command, &printer).unwrap_or_else(|trouble| {
+        printer.trouble(&trouble);
+        trouble.status
+    });
+    Status::into(status)
+}
+
+/// Credentials are in this process' memory: other processes of the same user may not read it, and no core dump
+/// may hold it.
+fn harden() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // Some containers forbid it; then it is as it was.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}

@@ -1,0 +1,66 @@
+//! `ProvideCredentials`: refreshable credentials go into any client of the AWS SDK.
+//!
+//! Pair them with the SDK's `IdentityCache::no_cache()`. The SDK's default cache would keep a session until
+//! seconds before its end, stand still while it asks for the next one, and not see that a newer one has long
+//! been there; reading from us costs less than that cache's own lookup.
+
+use std::{sync::Arc, time::SystemTime};
+
+use aws_credential_types::{
+    Credentials as SdkCredentials,
+    attributes::AccountId,
+    provider::{ProvideCredentials, error::CredentialsError, future},
+};
+use rolekeeper_core::{FailureKind, Session};
+
+use crate::{Error, RefreshableCredentials};
+
+/// What the SDK says of where credentials came from.
+const PROVIDER_NAME: &str = "rolekeeper";
+
+impl ProvideCredentials for RefreshableCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        match self.quick() {
+            Some(current) => future::ProvideCredentials::ready(Ok(self.sdk_credentials(&current))),
+            None => future::ProvideCredentials::new(async {
+                let current = self.get().await.map_err(sdk_error)?;
+                Ok(self.sdk_credentials(&current))
+            }),
+        }
+    }
+
+    fn fallback_on_interrupt(&self) -> Option<SdkCredentials> {
+        self.current().map(|current| self.sdk_credentials(&current))
+    }
+}
+
+/// A session in the SDK's form, which itself is never refreshed. Its clones share one copy of the secrets.
+pub fn sdk_credentials(session: &Session) -> SdkCredentials {
+    let credentials = session.credentials();
+    let token = credentials.session_token.expose();
+    let mut builder = SdkCredentials::builder()
+        .access_key_id(&credentials.access_key_id)
+        .secret_access_key(credentials.secret_access_key.expose())
+        .expiry(SystemTime::from(session.expiration()))
+        .provider_name(PROVIDER_NAME);
+    if !token.is_empty() {
+        builder = builder.session_token(token);
+    }
+    if let Some(account_id) = session.account_id() {
+        builder = builder.account_id(AccountId::from(account_id.to_owned()));
+    }
+    builder.build()
+}
+
+fn sdk_error(error: Error) -> CredentialsError {
+    match error.kind() {
+        FailureKind::Misconfigured => CredentialsError::invalid_configuration(error),
+        _ => CredentialsError::provider_error(error),
+    }
+}
+
+/// The SDK's form of the newest session, made once for each.
+pub(crate) type SdkForm = (Arc<Session>, SdkCredentials);

@@ -1,0 +1,316 @@
+//! The engine: one lifecycle behind a lock that is held only for a verb's few hundred nanoseconds, and what
+//! follows from each verb: the cell is published, waiting readers are woken, events are told.
+//!
+//! Readers come here only when the cell has nothing for them.
+
+use rolekeeper_core::{
+    Counters, Failure, Issued, Lifecycle, Moment, Read, RefreshMode, RefreshPolicy, Refusal,
+    Session, Wake, Wakeup,
+};
+use tokio::sync::{Notify, broadcast, watch};
+
+use super::{
+    cell::Cell,
+    events::Event,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// A watcher that is this many events behind loses the oldest.
+const EVENTS_KEPT: usize = 64;
+
+pub(crate) struct Engine {
+    /// Of the process it works in: a forked child makes its own, and never touches this one's lock.
+    pub(crate) pid: u32,
+    cell: Arc<Cell>,
+    state: Mutex<State>,
+    /// The number of the last attempt that has ended.
+    ended: watch::Sender<u64>,
+    /// Tells the refresher that something has changed.
+    nudge: Notify,
+    events: broadcast::Sender<Event>,
+}
+
+struct State {
+    lifecycle: Lifecycle,
+    has_refresher: bool,
+    /// The attempt whose task has gone with its runtime; the next one at work goes on with it.
+    orphan: Option<u64>,
+    has_lost_runtime: bool,
+    is_shut_down: bool,
+}
+
+/// What the refresher does next.
+pub(crate) enum Task {
+    Fetch(u64),
+    Sleep(Option<Wakeup>),
+    Stop,
+}
+
+/// What is known of a session's life, for those who watch it.
+pub(crate) struct Facts {
+    pub(crate) session: Option<Arc<Session>>,
+    pub(crate) is_rejected: bool,
+    pub(crate) next_refresh: Option<Moment>,
+    pub(crate) trouble: Option<Refusal>,
+    pub(crate) counters: Counters,
+    pub(crate) is_shut_down: bool,
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// Starts from `heirloom`, the session that a parent process held, if there is one.
+    pub(crate) fn new(
+        cell: Arc<Cell>,
+        policy: RefreshPolicy,
+        seed: u64,
+        heirloom: Option<(Moment, Arc<Session>)>,
+    ) -> Self {
+        let mut lifecycle = Lifecycle::new(policy, seed);
+        if let Some((now, session)) = heirloom {
+            lifecycle.adopt(now, session);
+        }
+        Self {
+            pid: std::process::id(),
+            cell,
+            state: Mutex::new(State {
+                lifecycle,
+                has_refresher: false,
+                orphan: None,
+                has_lost_runtime: false,
+                is_shut_down: false,
+            }),
+            ended: watch::Sender::new(0),
+            nudge: Notify::new(),
+            events: broadcast::Sender::new(EVENTS_KEPT),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One verb, and what follows from it; after a shutdown, nothing.
+    fn drive<T: Default>(&self, now: Moment, verb: impl FnOnce(&mut Lifecycle) -> T) -> T {
+        let mut state = self.lock();
+        if state.is_shut_down {
+            return T::default();
+        }
+        let result = verb(&mut state.lifecycle);
+        self.tell(now, &mut state);
+        result
+    }
+
+    /// Under the lock, so that the cell and the events keep the lifecycle's order.
+    fn tell(&self, now: Moment, state: &mut State) {
+        // With nobody to refresh it, nothing is offered: the next reader comes here and starts another.
+        let is_kept = !state.is_shut_down && (state.has_refresher || state.is_on_demand());
+        self.cell.publish(if is_kept { state.lifecycle.offer(now) } else { None });
+        while let Some(event) = state.lifecycle.next_event() {
+            let event = Event::at(now, event, state.lifecycle.held());
+            event.log();
+            // Nobody listening is no error.
+            let _ = self.events.send(event);
+        }
+    }
+
+    /// What a reader gets for whom the cell had nothing; `None` after a shutdown.
+    pub(crate) fn read(&self, now: Moment) -> Option<Read> {
+        let mut state = self.lock();
+        if state.is_shut_down {
+            return None;
+        }
+        let read = state.lifecycle.read(now);
+        if matches!(read, Read::Wait { .. }) {
+            self.nudge.notify_one();
+        } else if state.is_on_demand() {
+            // The next readers of this state are served by the cell.
+            self.tell(now, &mut state);
+        }
+        Some(read)
+    }
+
+    /// What a reader gets that has waited for `attempt`.
+    pub(crate) fn outcome(&self, now: Moment, attempt: u64) -> Option<Read> {
+        let mut state = self.lock();
+        if state.is_shut_down {
+            return None;
+        }
+        let read = state.lifecycle.outcome(now, attempt);
+        if matches!(read, Read::Wait { .. }) {
+            self.nudge.notify_one();
+        }
+        Some(read)
+    }
+
+    /// On demand: whether the reader that is about to wait must have a fetch done.
+    pub(crate) fn claim(&self, now: Moment) -> Option<u64> {
+        let orphan = self.lock().orphan.take();
+        orphan.or_else(|| {
+            self.drive(now, |lifecycle| match lifecycle.wake(now) {
+                Wake::Fetch { attempt } => Some(attempt),
+                Wake::Nothing => None,
+            })
+        })
+    }
+
+    /// What the refresher does next, also in the middle of a fetch.
+    pub(crate) fn next_task(&self, now: Moment) -> Task {
+        let was_read = self.cell.take_touched();
+        let mut state = self.lock();
+        if state.is_shut_down {
+            return Task::Stop;
+        }
+        if was_read {
+            state.lifecycle.seen(now);
+        }
+        let wake = state.lifecycle.wake(now);
+        self.tell(now, &mut state);
+        match (state.orphan.take(), wake) {
+            (Some(attempt), _) | (None, Wake::Fetch { attempt }) => Task::Fetch(attempt),
+            (None, Wake::Nothing) => Task::Sleep(state.lifecycle.wakeup()),
+        }
+    }
+
+    /// Resolves when something has changed that the refresher must know of.
+    pub(crate) async fn nudged(&self) {
+        self.nudge.notified().await;
+    }
+
+    /// The outcome of `attempt`.
+    pub(crate) fn finish(&self, now: Moment, attempt: u64, outcome: Result<Issued, Failure>) {
+        self.drive(now, |lifecycle| match outcome {
+            Ok(issued) => lifecycle.fetched(now, issued),
+            Err(failure) => lifecycle.failed(now, failure),
+        });
+        // The next attempt may have ended before this line.
+        self.ended.send_if_modified(|last| {
+            let is_newer = *last < attempt;
+            *last = attempt.max(*last);
+            is_newer
+        });
+        self.nudge.notify_one();
+    }
+
+    /// Resolves when `attempt` has ended, or everything has; with `false`, when nobody is at work any more and
+    /// the caller is to start another.
+    pub(crate) async fn has_ended(&self, attempt: u64) -> bool {
+        let mut ended = self.ended.subscribe();
+        loop {
+            if *ended.borrow_and_update() >= attempt {
+                return true;
+            }
+            if self.lock().is_adrift() {
+                return false;
+            }
+            // An error means that the engine is gone; then nobody is left to wait.
+            if ended.changed().await.is_err() {
+                return true;
+            }
+        }
+    }
+
+    /// Asks for a new session whatever the state; returns the attempt that will bring it.
+    pub(crate) fn force(&self, now: Moment) -> u64 {
+        let attempt = self.drive(now, |lifecycle| {
+            lifecycle.refresh_now();
+            lifecycle.fetching().unwrap_or(lifecycle.counters().attempts + 1)
+        });
+        self.nudge.notify_one();
+        attempt
+    }
+
+    /// A service rejected the session with this key.
+    pub(crate) fn rejected(&self, now: Moment, access_key_id: &str) {
+        self.drive(now, |lifecycle| lifecycle.rejected(now, access_key_id));
+        self.nudge.notify_one();
+    }
+
+    /// Takes over a session that somebody else fetched.
+    pub(crate) fn adopt(&self, now: Moment, session: Arc<Session>) -> bool {
+        let taken = self.drive(now, |lifecycle| lifecycle.adopt(now, session));
+        self.nudge.notify_one();
+        taken
+    }
+
+    pub(crate) fn has_refresher(&self) -> bool {
+        let state = self.lock();
+        state.has_refresher || state.is_shut_down
+    }
+
+    /// Whether the caller is to start the refresher: there is none, and from now on it is the caller's to run.
+    pub(crate) fn claim_refresher(&self) -> bool {
+        let mut state = self.lock();
+        let claimed = !state.has_refresher && !state.is_shut_down;
+        state.has_refresher |= claimed;
+        claimed
+    }
+
+    /// The refresher, or the task that had `claimed` one attempt, has stopped: done, by a shutdown, or because
+    /// its runtime has gone in the middle of things.
+    pub(crate) fn stopped(&self, now: Moment, claimed: Option<u64>) {
+        let mut state = self.lock();
+        if claimed.is_none() {
+            state.has_refresher = false;
+        }
+        let under_way = state.lifecycle.fetching();
+        let lost = under_way.filter(|attempt| claimed.is_none_or(|claimed| claimed == *attempt));
+        state.orphan = lost.or(state.orphan);
+        state.has_lost_runtime |= !state.is_shut_down && (claimed.is_none() || lost.is_some());
+        if state.is_adrift() {
+            self.tell(now, &mut state);
+            drop(state);
+            self.ended.send_modify(|_| {});
+        }
+    }
+
+    /// Whether the runtime that somebody was at work in has gone.
+    pub(crate) fn has_lost_runtime(&self) -> bool {
+        self.lock().has_lost_runtime
+    }
+
+    /// No refreshing and no session from here on.
+    pub(crate) fn shut_down(&self, now: Moment) {
+        let mut state = self.lock();
+        state.is_shut_down = true;
+        let policy = state.lifecycle.policy().clone();
+        state.lifecycle = Lifecycle::new(policy, 0);
+        state.orphan = None;
+        self.tell(now, &mut state);
+        drop(state);
+        self.ended.send_replace(u64::MAX);
+        self.nudge.notify_one();
+    }
+
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    pub(crate) fn facts(&self, now: Moment) -> Facts {
+        let state = self.lock();
+        let lifecycle = &state.lifecycle;
+        Facts {
+            session: lifecycle.held().cloned(),
+            is_rejected: lifecycle.is_rejected(),
+            next_refresh: lifecycle.refresh_at(),
+            trouble: lifecycle.trouble(now),
+            counters: lifecycle.counters(),
+            is_shut_down: state.is_shut_down,
+        }
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn is_on_demand(&self) -> bool {
+        self.lifecycle.policy().mode() == RefreshMode::OnDemand
+    }
+
+    /// Whether there is work and nobody at it.
+    fn is_adrift(&self) -> bool {
+        let is_attended =
+            if self.is_on_demand() { self.orphan.is_none() } else { self.has_refresher };
+        !self.is_shut_down && !is_attended
+    }
+}

@@ -1,0 +1,138 @@
+//! Many roles by key: each made once however many ask at the same time, all refreshed at one pace.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::Hash,
+    num::NonZeroU32,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use rolekeeper_core::RefreshPolicy;
+
+use crate::{
+    Clock, RefreshableCredentials, Source,
+    pace::{DEFAULT_PACE, Pace},
+    refreshable::Builder,
+};
+
+/// Credentials for many roles.
+///
+/// Look a role up once and keep its handle: a handle is read without a lock, the lookup takes a short one.
+///
+/// ```
+/// use rolekeeper::{Credentials, Failure, Issued, Keyring, WallTime, sources::Callback};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let keyring = Keyring::new();
+/// let audit = keyring.get_or_insert("audit", || {
+///     Callback::new("audit", || async {
+///         Ok::<_, Failure>(Issued::new(
+///             Credentials::new("ASIAAUDIT", "secret", "token"),
+///             WallTime::from_unix_secs(4_102_444_800),
+///         ))
+///     })
+/// });
+/// assert_eq!(audit.get().await?.access_key_id(), "ASIAAUDIT");
+/// assert_eq!(keyring.len(), 1);
+/// # Ok::<(), rolekeeper::Error>(())
+/// # }).unwrap();
+/// ```
+pub struct Keyring<K> {
+    keys: RwLock<HashMap<K, RefreshableCredentials>>,
+    policy: RefreshPolicy,
+    clock: Clock,
+    pace: Arc<Pace>,
+}
+
+impl<K: Eq + Hash> Keyring<K> {
+    /// An empty one: the default policy, 50 fetches a second for each account.
+    pub fn new() -> Self {
+        Self {
+            keys: RwLock::default(),
+            policy: RefreshPolicy::default(),
+            clock: Clock::default(),
+            pace: Arc::new(Pace::new(DEFAULT_PACE)),
+        }
+    }
+
+    /// When its roles are refreshed, and when they are let go ([`RefreshPolicy::with_idle_after`]).
+    #[must_use]
+    pub fn with_policy(mut self, policy: RefreshPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Which clocks it goes by. Default: this machine's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// At most so many fetches a second for one account. STS allows 600 for an account and Region, for everything
+    /// in it. Default: 50.
+    #[must_use]
+    pub fn with_pace(mut self, per_second: NonZeroU32) -> Self {
+        self.pace = Arc::new(Pace::new(per_second));
+        self
+    }
+
+    /// The credentials under `key`, made from `source` if there are none yet. However many ask at the same
+    /// time, `source` is called once.
+    pub fn get_or_insert<S: Source>(
+        &self,
+        key: K,
+        source: impl FnOnce() -> S,
+    ) -> RefreshableCredentials {
+        if let Some(found) = self.get(&key) {
+            return found;
+        }
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            Builder::shared(Arc::new(source()))
+                .policy(self.policy.clone())
+                .clock(self.clock.clone())
+                .pace(Arc::clone(&self.pace))
+                .build()
+        };
+        keys.entry(key).or_insert_with(make).clone()
+    }
+
+    /// The credentials under `key`, if there are any.
+    pub fn get(&self, key: &K) -> Option<RefreshableCredentials> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// Takes the credentials under `key` out; they live on in the handles that others have.
+    pub fn remove(&self, key: &K) -> Option<RefreshableCredentials> {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(key)
+    }
+
+    /// All credentials, in no order.
+    pub fn all(&self) -> Vec<RefreshableCredentials> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// How many roles there are.
+    pub fn len(&self) -> usize {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<K: Eq + Hash> Default for Keyring<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K> fmt::Debug for Keyring<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}

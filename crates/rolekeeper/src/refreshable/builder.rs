@@ -1,0 +1,91 @@
+//! How refreshable credentials are made.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use rolekeeper_core::{RefreshMode, RefreshPolicy};
+use tokio::runtime::Handle;
+
+use super::{Inner, RefreshableCredentials};
+use crate::{Source, cell::Cell, clock::Clock, engine::Engine, pace::Pace, runtime::Home};
+
+/// Made by [`RefreshableCredentials::builder`].
+#[derive(Debug)]
+#[must_use = "nothing is fetched before `build`"]
+pub struct Builder {
+    source: Arc<dyn Source>,
+    policy: RefreshPolicy,
+    clock: Clock,
+    seed: Option<u64>,
+    home: Option<Home>,
+    pace: Option<Arc<Pace>>,
+}
+
+impl Builder {
+    pub(super) fn new(source: Arc<dyn Source>) -> Self {
+        let (policy, clock) = Default::default();
+        Self { source, policy, clock, seed: None, home: None, pace: None }
+    }
+
+    pub(crate) fn shared(source: Arc<dyn Source>) -> Self {
+        Self::new(source)
+    }
+
+    /// When to refresh. Default: in the background, as [`RefreshPolicy::default`] says.
+    pub fn policy(mut self, policy: RefreshPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Which clocks to go by. Default: this machine's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Where the refresher runs; the runtime needs its time and I/O drivers. Default: the runtime in which `build`
+    /// is called, or, outside of any, a small thread of rolekeeper's.
+    pub fn runtime(mut self, handle: Handle) -> Self {
+        self.home = Some(Home::of(handle));
+        self
+    }
+
+    /// Decides the jitter, for runs that can be repeated. Default: random.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    pub(crate) fn pace(mut self, pace: Arc<Pace>) -> Self {
+        self.pace = Some(pace);
+        self
+    }
+
+    /// In the background the first fetch starts now; on demand, with the first read.
+    pub fn build(self) -> RefreshableCredentials {
+        let Self { source, policy, clock, seed, home, pace } = self;
+        // Each RandomState has keys of its own; that is random enough for jitter.
+        let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
+        let cell = Arc::new(Cell::new(policy.idle_after().is_some()));
+        let engine = Engine::new(Arc::clone(&cell), policy.clone(), seed, None);
+        let inner = Arc::new(Inner {
+            name: source.name(),
+            source,
+            clock,
+            policy,
+            seed,
+            cell,
+            engine: ArcSwap::from_pointee(engine),
+            home,
+            pace,
+            sdk_form: ArcSwapOption::empty(),
+        });
+        if inner.policy.mode() == RefreshMode::Background {
+            inner.have_refresher();
+        }
+        RefreshableCredentials { inner }
+    }
+}

@@ -1,0 +1,9 @@
+//! The few primitives that the lock-free parts stand on. The model checkers (`tests/models`) include those
+//! parts with their own `sync` in the place of this one.
+
+pub(crate) use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicI64, Ordering},
+};
+
+pub(crate) use arc_swap::{ArcSwapOption as Slot, Guard};

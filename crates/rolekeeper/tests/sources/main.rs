@@ -1,0 +1,13 @@
+//! Sources, from outside: what they refuse before any call, what profiles mean, and what they make of a service's
+//! answers, on the real SDK against the sandbox.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod callbacks;
+mod clocks;
+mod failures;
+mod limits;
+mod profiles;
+mod roles;
+mod support;
+mod zz_scale;

@@ -1,0 +1,40 @@
+//! The project's own chores: `cargo xtask test`, `cargo xtask bench`.
+//!
+//! Each sets up for itself what it needs, inside `target/`, or says in one line which program is missing and how to
+//! install it.
+
+mod bench;
+mod python;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test     format check, clippy, documentation, all tests: what has to pass before anything lands
+  bench    the benchmark: ratios side by side in one run; writes bench/RESULTS.md";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let outcome = match (arguments.next().as_deref(), arguments.next()) {
+        (Some("test"), None) => test::run(),
+        (Some("bench"), None) => bench::run(),
+        (Some("help" | "--help" | "-h"), None) => {
+            shell::say(HELP);
+            Ok(())
+        }
+        _ => {
+            shell::complain(HELP);
+            return ExitCode::from(64);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            shell::complain(&format!("error: {why}"));
+            ExitCode::FAILURE
+        }
+    }
+}
