@@ -71,8 +71,8 @@ async fn play(arguments: &Arguments, scale: Scale, printer: &Printer) -> Result<
         .await
         .map_err(|error| Trouble::system("cannot start the sandbox on 127.0.0.1", error))?;
     printer.note(format_args!(
-        "A local STS at {}; its sessions live {} s. {} readers on each side\n\
-         sign S3's ListBuckets, each a call every 20 ms, for {} s.\n",
+        "A local STS at {}, with sessions of {} s.\n\
+         {} readers on each side sign S3's ListBuckets every 20 ms, for {} s.\n",
         sandbox.endpoint_url(),
         scale.session.as_secs(),
         arguments.readers,

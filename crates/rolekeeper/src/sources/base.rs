@@ -1,6 +1,13 @@
 //! With what a role is assumed: credentials that were there before it, or the session of another role.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use aws_credential_types::{
@@ -9,6 +16,7 @@ use aws_credential_types::{
 };
 use aws_sdk_sts::config::Region;
 use rolekeeper_core::{Failure, Secret, Session};
+use tokio::sync::Mutex;
 
 use super::{
     PerProcess, Source, Surroundings, base_failure, callback::issued_of, profile_chain,
@@ -54,8 +62,16 @@ pub(crate) enum Part {
 #[derive(Default)]
 struct State {
     provider: PerProcess<SharedCredentialsProvider>,
+    gate: PerProcess<Gate>,
     /// A session has nothing inside that a `fork` could break.
     kept: ArcSwapOption<Session>,
+}
+
+/// One asks at a time; those who waited meanwhile share the outcome, be it credentials or a failure.
+#[derive(Default)]
+struct Gate {
+    failure: Mutex<Option<Failure>>,
+    ended: AtomicU64,
 }
 
 // === impl Base ===
@@ -148,12 +164,40 @@ impl Base {
         if let Recipe::Keys(keys) = &self.recipe {
             return Ok(keys.clone());
         }
-        let now = Clock::System.now();
-        if let Some(kept) = self.state.kept.load_full()
-            && kept.remaining(now) > MARGIN
-        {
-            return Ok(signing(&kept));
+        if matches!(self.recipe, Recipe::KeysOf(_)) {
+            return self.ask(seen, region).await;
         }
+        if let Some(kept) = self.kept() {
+            return Ok(kept);
+        }
+        let gate = self.state.gate.own_or(Gate::default);
+        let came = gate.ended.load(Ordering::Acquire);
+        let mut failure = gate.failure.lock().await;
+        if let Some(kept) = self.kept() {
+            return Ok(kept);
+        }
+        if gate.ended.load(Ordering::Acquire) != came
+            && let Some(failure) = &*failure
+        {
+            return Err(failure.clone());
+        }
+        let outcome = self.renew(seen, region).await;
+        *failure = outcome.as_ref().err().cloned();
+        gate.ended.fetch_add(1, Ordering::AcqRel);
+        outcome
+    }
+
+    /// What was fetched, as long as it has enough time left.
+    fn kept(&self) -> Option<SdkCredentials> {
+        let kept = self.state.kept.load_full()?;
+        (kept.remaining(Clock::System.now()) > MARGIN).then(|| signing(&kept))
+    }
+
+    async fn renew(
+        &self,
+        seen: &Surroundings,
+        region: Option<&Region>,
+    ) -> Result<SdkCredentials, Failure> {
         let issued = match &self.recipe {
             Recipe::Source(source) => source.fetch().await.map_err(|mut failure| {
                 failure.message = format!("no session of {}: {}", source.name(), failure.message);
@@ -164,7 +208,7 @@ impl Base {
                 if found.expiry().is_none() {
                     return Ok(found);
                 }
-                issued_of(&found, now.wall)
+                issued_of(&found, Clock::System.now().wall)
             }
         };
         let session = Session::place(issued, Clock::System.now(), 0);

@@ -1,5 +1,5 @@
-//! Where STS is and how it is called: Region, endpoint and the one client that all sources of this process share,
-//! so that ten thousand roles load the root certificates once.
+//! Where STS is and how it is called: Region, endpoint and the one client that all who call the same place share, so
+//! that ten thousand roles load the root certificates once, and notice a wrong clock once.
 
 use std::{
     fmt,

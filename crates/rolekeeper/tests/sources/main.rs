@@ -10,4 +10,3 @@ mod limits;
 mod profiles;
 mod roles;
 mod support;
-mod zz_scale;

@@ -13,7 +13,12 @@ use rolekeeper::{
     sources::{Base, MfaPrompt, Surroundings, WebIdentity},
 };
 
-use crate::support::{Files, NO_VARIABLES, lasts, role, sandbox, sandbox_with, shared, told};
+use rolekeeper_sandbox::Failures;
+use tokio::task::JoinSet;
+
+use crate::support::{
+    Files, NO_VARIABLES, lasts, nothing_but, role, sandbox, sandbox_with, shared, told,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -128,6 +133,33 @@ async fn roles_that_share_a_base_ask_for_it_once() {
         role.fetch().await.unwrap();
     }
     assert_eq!(sandbox.counts().ok("AssumeRole"), 4);
+}
+
+#[tokio::test]
+async fn roles_that_want_their_base_at_the_same_time_share_the_outcome() {
+    let sandbox = sandbox().await;
+    let base = Base::role(shared(role(&sandbox, "demo").build().await.unwrap()));
+    let all_at_once = async || {
+        let mut tasks = JoinSet::new();
+        for _ in 0..10 {
+            let role = role(&sandbox, "chained").base(base.clone()).build().await.unwrap();
+            tasks.spawn(async move { role.fetch().await });
+        }
+        tasks.join_all().await
+    };
+    sandbox.faults().set(nothing_but(|f| {
+        f.fail = Some(Failures { next: Some(1), status: 503, retry_after_seconds: Some(9) });
+    }));
+    for outcome in all_at_once().await {
+        let failure = outcome.unwrap_err();
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(9)));
+        assert!(failure.message.starts_with("no session of arn:aws:iam::"), "{failure}");
+    }
+    assert_eq!(sandbox.counts().total(), 1);
+    for outcome in all_at_once().await {
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+    assert_eq!(sandbox.counts().total(), 1 + 1 + 10);
 }
 
 #[tokio::test]

@@ -1,0 +1,16 @@
+//! The engine, from outside: what readers get, when the source is asked, and what is left behind. Time is
+//! virtual throughout; the few tests on plain threads have a source that answers at once.
+
+mod adapters;
+mod blocking;
+mod clocks;
+mod keyring;
+mod lifetimes;
+mod misbehaviour;
+mod on_demand;
+mod outcomes;
+mod readers;
+mod rejections;
+mod runtimes;
+mod secrets;
+mod support;
