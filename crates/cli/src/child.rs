@@ -65,7 +65,7 @@ pub(crate) async fn see_through(mut child: Child) -> io::Result<Status> {
 
 #[cfg(unix)]
 mod signals {
-    use std::{future::poll_fn, io, task::Poll};
+    use std::{fs::File, future::poll_fn, io, task::Poll};
 
     use rustix::process::{Pid, Signal, getpgrp, kill_process};
     use tokio::{
@@ -116,9 +116,12 @@ mod signals {
         }
     }
 
-    /// Ctrl-C and Ctrl-\ go to the whole foreground group: the program has had them already.
+    /// Ctrl-C and Ctrl-\ go to the whole foreground group: the program has had them already. The terminal is asked
+    /// itself, since stdin may be a file.
     fn is_from_terminal(signal: Signal) -> bool {
         matches!(signal, Signal::INT | Signal::QUIT)
-            && rustix::termios::tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp())
+            && File::open("/dev/tty")
+                .and_then(|terminal| Ok(rustix::termios::tcgetpgrp(terminal)?))
+                .is_ok_and(|group| group == getpgrp())
     }
 }

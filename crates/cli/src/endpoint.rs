@@ -158,7 +158,10 @@ impl Service {
             return Err(refuse(StatusCode::NOT_FOUND, "NotFound", "no such path"));
         }
         if request.method() != Method::GET {
-            return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "GET only"));
+            let mut refusal =
+                refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "GET only");
+            refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+            return Err(refusal);
         }
         Ok(())
     }

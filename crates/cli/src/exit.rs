@@ -6,15 +6,16 @@ use rolekeeper::{Error, Failure, FailureKind};
 
 pub(crate) const HELP: &str = "\
 Exit status:
-  0       all is well
-  64      wrong use: an unknown option, a value out of its range
-  65      the source misbehaved: an answer with missing fields, expired on arrival
-  66      a person must act: an MFA code, a login
-  67      wrong configuration: a bad ARN, an unknown profile, no Region
-  68      denied: by a policy, a trust policy, a limit of the role
-  69      unavailable: no connection, time-out, throttled
-  70      an error of this machine: a file, a socket, a thread
-  exec ends with its program's own status; 126 and 127 if it can't be started, 128+N after signal N";
+  0   all is well
+  64  wrong use: an unknown option, a value that can't be read
+  65  the source misbehaved: missing fields, a session expired on arrival
+  66  a person must act: an MFA code, a login
+  67  wrong configuration: a bad ARN, a duration out of range, no Region
+  68  denied: by a policy, a trust policy, a limit of the role
+  69  unavailable: no connection, no answer in time, throttled
+  70  an error of this machine: a file, a socket, a thread
+  exec ends with its program's own status, and with 128+N if signal N ended it;
+  126 and 127 if the program can't be started";
 
 /// An exit status, 0 to 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +109,9 @@ impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         Self {
             status: Status::of_kind(error.kind()),
-            message: error.to_string(),
-            hint: error.hint().map(str::to_owned),
+            // Not the whole of it: when it would be tried again is of no use to a command that ends now.
+            message: format!("no session for {}: {}", error.role(), one_line(error.failure())),
+            hint: hint(error.failure()),
         }
     }
 }
@@ -118,8 +120,32 @@ impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
         Self {
             status: Status::of_kind(failure.kind),
-            message: failure.to_string(),
-            hint: failure.hint.map(Into::into),
+            message: one_line(&failure),
+            hint: hint(&failure),
         }
     }
+}
+
+/// An SDK's list of what it tried comes on several lines.
+pub(crate) fn one_line(failure: &Failure) -> String {
+    let text = failure.to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut one = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        one.push_str(if one.ends_with(':') { " " } else { "; " });
+        one.push_str(line);
+    }
+    one
+}
+
+/// What to do next: the failure's own hint, or what is good advice for its group.
+pub(crate) fn hint(failure: &Failure) -> Option<String> {
+    let of_group = match failure.kind {
+        FailureKind::Unavailable => {
+            Some("check the network, any proxy, the Region and the endpoint URL")
+        }
+        FailureKind::BadAnswer => Some("check what answers at the endpoint URL, and any proxy"),
+        FailureKind::NeedsPerson | FailureKind::Misconfigured | FailureKind::Denied => None,
+    };
+    failure.hint.as_deref().or(of_group).map(str::to_owned)
 }

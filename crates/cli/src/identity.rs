@@ -6,13 +6,12 @@ use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use rolekeeper::{
-    RefreshPolicy, RefreshableCredentials, Session, Source,
-    sources::{
-        AssumeRole, AssumeRoleBuilder, Base, CallerIdentity, CallerIdentityRequest, Profile,
-    },
+    Failure, RefreshPolicy, RefreshableCredentials, Session, Source,
+    sources::{AssumeRole, Base, CallerIdentity, Place, Profile},
 };
 
 use crate::{
+    events,
     exit::Trouble,
     output::Printer,
     values::{self, duration, pair},
@@ -90,11 +89,11 @@ pub(crate) struct RoleArguments {
     endpoint_url: Option<String>,
 
     /// Call the FIPS endpoint
-    #[arg(long, requires = "role_arn")]
+    #[arg(long)]
     fips: bool,
 
     /// Call the endpoint that has IPv6 addresses too
-    #[arg(long, requires = "role_arn")]
+    #[arg(long)]
     dual_stack: bool,
 }
 
@@ -103,7 +102,7 @@ pub(crate) struct Identity {
     source: Arc<dyn Source>,
     profile: Option<String>,
     region: Option<String>,
-    endpoint_url: Option<String>,
+    place: Place,
     asker: Asker,
 }
 
@@ -111,7 +110,7 @@ impl RoleArguments {
     /// Checks everything that can be checked here.
     pub(crate) async fn identity(self, printer: &Printer) -> Result<Identity, Trouble> {
         let asker = Asker::new(self.mfa_code.as_deref(), self.mfa_process.as_deref())?;
-        let (profile, endpoint_url) = (self.profile.clone(), self.endpoint_url.clone());
+        let (profile, place) = (self.profile.clone(), self.place());
         let (source, region): (Arc<dyn Source>, _) = if self.role_arn.is_empty() {
             let source = self.profile_source(&asker).await?;
             let region = source.region().map(str::to_owned);
@@ -121,7 +120,7 @@ impl RoleArguments {
             let region = source.region().map(str::to_owned);
             (Arc::new(source), region)
         };
-        Ok(Identity { source, profile, region, endpoint_url, asker })
+        Ok(Identity { source, profile, region, place, asker })
     }
 
     /// The profile that was named.
@@ -136,31 +135,34 @@ impl RoleArguments {
             || std::env::var_os("AWS_PROFILE").is_some()
     }
 
-    /// Who the base is, as STS sees it.
-    pub(crate) fn base_identity_request(&self) -> CallerIdentityRequest {
-        let mut request = CallerIdentity::of(self.base());
+    /// Who signs the first call, as STS sees it; `None` if nobody does, since a web identity token is enough.
+    pub(crate) async fn base_identity(&self) -> Result<Option<CallerIdentity>, Failure> {
+        let base = match &self.profile {
+            None if self.role_arn.is_empty() && std::env::var_os("AWS_PROFILE").is_some() => {
+                Profile::selected().build().await?.base()
+            }
+            None => Some(Base::default_chain()),
+            Some(profile) => Profile::named(profile).build().await?.base(),
+        };
+        let Some(base) = base else { return Ok(None) };
+        let mut request = CallerIdentity::of(base).place(self.place());
         if let Some(profile) = &self.profile {
             request = request.profile(profile);
         }
-        if let Some(region) = &self.region {
-            request = request.region(region);
-        }
-        if let Some(url) = &self.endpoint_url {
-            request = request.endpoint_url(url);
-        }
-        request
+        request.ask().await.map(Some)
     }
 
-    /// Whose credentials the first role is assumed with.
-    fn base(&self) -> Base {
-        match &self.profile {
-            Some(profile) => Base::profile(profile),
-            None => Base::default_chain(),
-        }
+    /// With what the first role is assumed.
+    async fn base(&self, asker: &Asker) -> Result<Base, Trouble> {
+        let Some(name) = &self.profile else { return Ok(Base::default_chain()) };
+        let profile = Profile::named(name).mfa_prompt(asker.prompt()).place(self.place());
+        let profile = profile.build().await?;
+        Ok(if profile.has_role() { Base::role(Arc::new(profile)) } else { Base::profile(name) })
     }
 
     async fn profile_source(self, asker: &Asker) -> Result<Profile, Trouble> {
-        let mut builder = match self.profile {
+        let place = self.place();
+        let builder = match self.profile {
             Some(name) => Profile::named(name),
             None if std::env::var_os("AWS_PROFILE").is_some() => Profile::selected(),
             None => {
@@ -168,14 +170,7 @@ impl RoleArguments {
                     .with_hint("pass --role-arn ARN or --profile NAME, or set AWS_PROFILE"));
             }
         };
-        builder = builder.mfa_prompt(asker.prompt());
-        if let Some(region) = self.region {
-            builder = builder.region(region);
-        }
-        if let Some(url) = self.endpoint_url {
-            builder = builder.endpoint_url(url);
-        }
-        Ok(builder.build().await?)
+        Ok(builder.mfa_prompt(asker.prompt()).place(place).build().await?)
     }
 
     /// The last role, standing on the ones before it; the parameters are the last one's.
@@ -184,19 +179,19 @@ impl RoleArguments {
         asker: &Asker,
         printer: &Printer,
     ) -> Result<AssumeRole, Trouble> {
-        let mut base = self.base();
+        let mut base = self.base(asker).await?;
         let Some(last) = self.role_arn.pop() else {
             return Err(Trouble::usage("no role is named"));
         };
         for arn in std::mem::take(&mut self.role_arn) {
-            let mut builder = AssumeRole::builder(arn).base(base);
+            let mut builder = AssumeRole::builder(arn).base(base).place(self.place());
             if let Some(name) = &self.role_session_name {
                 builder = builder.session_name(name);
             }
-            let role = self.place(builder).build().await?;
+            let role = builder.build().await?;
             base = Base::role(Arc::new(role));
         }
-        let mut builder = self.place(AssumeRole::builder(last).base(base));
+        let mut builder = AssumeRole::builder(last).base(base).place(self.place());
         if let Some(name) = self.role_session_name {
             builder = builder.session_name(name);
         }
@@ -207,7 +202,10 @@ impl RoleArguments {
             builder = builder.external_id(id);
         }
         if let Some(policy) = self.policy {
-            builder = builder.policy(values::text_or_file(&policy).map_err(Trouble::usage)?);
+            builder = builder.policy(
+                values::text_or_file(&policy)
+                    .map_err(|why| Trouble::usage(format!("--policy: {why}")))?,
+            );
         }
         for arn in self.policy_arn {
             builder = builder.policy_arn(arn);
@@ -232,20 +230,13 @@ impl RoleArguments {
         Ok(builder.build().await?)
     }
 
-    fn place(&self, mut builder: AssumeRoleBuilder) -> AssumeRoleBuilder {
-        if let Some(region) = &self.region {
-            builder = builder.region(region);
+    fn place(&self) -> Place {
+        Place {
+            region: self.region.clone(),
+            endpoint_url: self.endpoint_url.clone(),
+            fips: self.fips.then_some(true),
+            dual_stack: self.dual_stack.then_some(true),
         }
-        if let Some(url) = &self.endpoint_url {
-            builder = builder.endpoint_url(url);
-        }
-        if self.fips {
-            builder = builder.fips(true);
-        }
-        if self.dual_stack {
-            builder = builder.dual_stack(true);
-        }
-        builder
     }
 }
 
@@ -260,8 +251,9 @@ impl Identity {
         self.profile.as_deref()
     }
 
-    pub(crate) fn endpoint_url(&self) -> Option<&str> {
-        self.endpoint_url.as_deref()
+    /// Where STS is called.
+    pub(crate) fn place(&self) -> Place {
+        Place { region: self.region.clone(), ..self.place.clone() }
     }
 
     /// The role's ARN, or the profile.
@@ -280,20 +272,33 @@ impl Identity {
         &self,
         credentials: &RefreshableCredentials,
         patience: Duration,
+        printer: &Printer,
     ) -> Result<Arc<Session>, Trouble> {
-        loop {
-            match credentials.get_patiently(patience).await {
-                Ok(current) => return Ok(current.share()),
-                Err(_) if self.asker.is_asking() => {}
-                Err(error) => return Err(error.into()),
+        let told = events::tell(credentials.events(), printer);
+        let got = async {
+            loop {
+                match credentials.get_patiently(patience).await {
+                    Ok(current) => return Ok(current.share()),
+                    Err(_) if self.asker.is_asking() => {}
+                    Err(error) => return Err(self.asker.advise(error.into())),
+                }
             }
+        };
+        tokio::select! {
+            biased;
+            got = got => got,
+            never = told => match never {},
         }
     }
 
     /// One session, and no refreshing.
-    pub(crate) async fn session(&self, patience: Duration) -> Result<Arc<Session>, Trouble> {
+    pub(crate) async fn session(
+        &self,
+        patience: Duration,
+        printer: &Printer,
+    ) -> Result<Arc<Session>, Trouble> {
         let credentials = self.keep();
-        let session = self.first(&credentials, patience).await?;
+        let session = self.first(&credentials, patience, printer).await?;
         self.asker.finished();
         Ok(session)
     }

@@ -7,6 +7,7 @@ mod child;
 mod commands;
 mod endpoint;
 mod environment;
+mod events;
 mod exit;
 mod identity;
 mod output;
@@ -34,12 +35,15 @@ use output::Printer;
 )]
 struct Arguments {
     /// Say more on stderr: -v what happens to sessions, -vv also details
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, display_order = LAST)]
     verbose: u8,
 
     #[command(subcommand)]
     command: Command,
 }
+
+/// After a command's own options, before --help.
+const LAST: usize = 900;
 
 fn main() -> std::process::ExitCode {
     harden();

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
+use tracing::Level;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::exit::{Status, Trouble};
@@ -81,7 +82,12 @@ pub(crate) fn log(verbose: u8, is_drawing: bool) {
         1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
-    let ours = filter_fn(|metadata| metadata.target().starts_with("rolekeeper"));
+    // What failed is told in words: see `events`.
+    let is_told = |target: &str, level| target == "rolekeeper::events" && level == Level::WARN;
+    let ours = filter_fn(move |metadata| {
+        let target = metadata.target();
+        target.starts_with("rolekeeper") && !is_told(target, *metadata.level())
+    });
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_target(false)

@@ -28,9 +28,16 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
 /// Text, or `file://PATH` as the AWS CLI has it.
 pub(crate) fn text_or_file(text: &str) -> Result<String, String> {
     match text.strip_prefix("file://") {
-        Some(path) => std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}")),
+        Some(path) => {
+            std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))
+        }
         None => Ok(text.to_owned()),
     }
+}
+
+/// As one word of a POSIX shell.
+pub(crate) fn posix_quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

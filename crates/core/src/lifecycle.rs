@@ -120,11 +120,19 @@ impl Lifecycle {
     }
 
     /// What a reader gets that waited for `attempt`: never a further wait for an attempt that failed
-    /// after this reader came.
+    /// after this reader came, nor for a session that is in its windows from the start.
     pub fn outcome(&mut self, now: Moment, attempt: u64) -> Read {
-        match (self.view(now), &self.trouble) {
-            (Read::Wait { .. }, Some(trouble)) if trouble.attempt >= attempt => {
-                Read::Refuse(self.refusal(trouble, now))
+        if !matches!(self.view(now), Read::Wait { .. }) {
+            return self.read(now);
+        }
+        if let Some(trouble) = self.trouble.as_ref().filter(|trouble| trouble.attempt >= attempt) {
+            return Read::Refuse(self.refusal(trouble, now));
+        }
+        let has_ended = self.counters.attempts >= attempt
+            && self.fetching.is_none_or(|fetching| fetching.number > attempt);
+        match &self.held {
+            Some(held) if has_ended && !held.awaited && !now.reached(held.over_at) => {
+                Read::Serve(Arc::clone(&held.session))
             }
             _ => self.read(now),
         }

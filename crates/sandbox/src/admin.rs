@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::faults::Faults;
 use crate::mfa;
 use crate::reply::Reply;
-use crate::server::ascii;
+use crate::reply::ascii;
 use crate::sessions::Revoke;
 use crate::world::World;
 

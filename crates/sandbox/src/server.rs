@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::admin;
 use crate::faults::Outcome;
-use crate::reply::{Closed, Reply};
+use crate::reply::{Closed, Reply, ascii};
 use crate::services::Call;
 use crate::sigv4::Received;
 use crate::wire::{Refusal, Service};
@@ -182,11 +182,6 @@ fn respond(
         headers.insert("x-amz-request-id", ascii(request_id));
     }
     response
-}
-
-/// A header's value of text that the sandbox wrote itself.
-pub(crate) fn ascii(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Binds, to nothing but the loopback interface.

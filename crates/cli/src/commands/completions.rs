@@ -7,8 +7,8 @@ use crate::{exit::Status, output::Printer};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Example:
-  rolekeeper completions bash > ~/.local/share/bash-completion/completions/rolekeeper")]
+Example, for ~/.bashrc:
+  source <(rolekeeper completions bash)")]
 pub(crate) struct Arguments {
     /// Which shell
     shell: Shell,

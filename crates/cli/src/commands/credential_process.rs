@@ -14,12 +14,12 @@ use crate::{
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-In ~/.aws/config (the profile named here must not be the one that is being defined):
+In ~/.aws/config, where the profile after --profile must be another one:
   [profile etl-fresh]
   credential_process = rolekeeper credential-process --profile etl
 
-Prefer `rolekeeper exec` where you can: SDKs run this program again at each refresh, and some of them
-not before the session has ended.")]
+Prefer `rolekeeper exec` where you can: SDKs run this program again at each
+refresh, and some of them not before the session has ended.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     role: RoleArguments,
@@ -29,26 +29,32 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
     refuse_to_call_itself(arguments.role.profile())?;
     let session = block_on(async {
         let identity = arguments.role.identity(printer).await?;
-        identity.session(PATIENCE).await
+        identity.session(PATIENCE, printer).await
     })?;
     printer.line(document(&session));
     Ok(Status::OK)
 }
 
 /// A profile whose `credential_process` is this command for the same profile would call itself without end.
-fn refuse_to_call_itself(profile: Option<&str>) -> Result<(), Trouble> {
-    let profile = aws_files::selected_profile(profile);
+fn refuse_to_call_itself(given: Option<&str>) -> Result<(), Trouble> {
+    let profile = aws_files::selected_profile(given);
     let Some(command) = aws_files::setting(&profile, "credential_process") else { return Ok(()) };
     let words: Vec<&str> = command.split_whitespace().map(|word| word.trim_matches('"')).collect();
     let calls_us = words.iter().any(|word| word.ends_with("rolekeeper"))
         && words.contains(&"credential-process");
     let names_it = match words.iter().position(|word| word.starts_with("--profile")) {
-        None => true,
+        // It goes by the environment, as we do: by keys if there are any and a role is named, else by the
+        // profile that is selected.
+        None => {
+            let goes_by_keys =
+                has_keys() && words.iter().any(|word| word.starts_with("--role-arn"));
+            !goes_by_keys && aws_files::selected_profile(None) == profile
+        }
         Some(at) => {
             words[at].strip_prefix("--profile=").or(words.get(at + 1).copied()) == Some(&profile)
         }
     };
-    if calls_us && names_it && !words.contains(&"--role-arn") {
+    if calls_us && names_it {
         return Err(Failure::misconfigured(format!(
             "the credential_process of profile `{profile}` calls itself"
         ))
@@ -56,6 +62,10 @@ fn refuse_to_call_itself(profile: Option<&str>) -> Result<(), Trouble> {
         .into());
     }
     Ok(())
+}
+
+fn has_keys() -> bool {
+    std::env::var_os("AWS_ACCESS_KEY_ID").is_some_and(|key| !key.is_empty())
 }
 
 /// <https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-sourcing-external.html>

@@ -25,19 +25,19 @@ const COMFORTABLE: Duration = Duration::from_secs(25 * 60);
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without --role-arn or --profile it looks at the base identity alone. Exit status: 0 if all is well, otherwise
-that of the first thing that is not.
+Without --role-arn or --profile it looks at the base identity alone.
+Exit status: 0 if all is well, otherwise that of the first thing that is not.
 
 Examples:
   rolekeeper doctor --role-arn arn:aws:iam::123456789012:role/etl
   rolekeeper doctor --profile etl --json")]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    role: RoleArguments,
-
     /// Print JSON
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    role: RoleArguments,
 }
 
 pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Trouble> {
@@ -62,7 +62,7 @@ async fn examine(role: RoleArguments, printer: &Printer, findings: &mut Findings
         Err(trouble) => return findings.bad("configuration", &trouble.into_failure()),
     };
     let name = identity.name();
-    match identity.session(super::PATIENCE).await {
+    match identity.session(super::PATIENCE, printer).await {
         Ok(session) => {
             findings.good("role", format!("{name} can be assumed"));
             lifetime(&session, findings);
@@ -93,10 +93,14 @@ fn shadows(findings: &mut Findings) {
 /// Who we are before any role, whether STS can be reached, and how far our clock is off: one call tells all three.
 async fn base_identity(role: &RoleArguments, findings: &mut Findings) -> bool {
     let before = Clock::System.now();
-    match role.base_identity_request().ask().await {
-        Ok(who) => {
+    match role.base_identity().await {
+        Ok(Some(who)) => {
             findings.good("base identity", format!("{} (account {})", who.arn, who.account));
             clock(&who, before, findings);
+            true
+        }
+        Ok(None) => {
+            findings.good("base identity", "a web identity token, which signs nothing".to_owned());
             true
         }
         Err(failure) => {
@@ -133,19 +137,20 @@ fn clock(who: &CallerIdentity, before: rolekeeper::Moment, findings: &mut Findin
 /// What a session's life means for the SDKs that will read it.
 fn lifetime(session: &Session, findings: &mut Findings) {
     let life = session.lifetime();
-    let minutes = life.as_secs() / 60;
+    let told = match life.as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    };
     if life < COMFORTABLE {
         findings.worth_a_word(
             "sessions",
-            format!(
-                "they last {minutes} min; botocore asks on each call while 15 min or less remain"
-            ),
+            format!("they last {told}; botocore asks on each call while 15 min or less remain"),
             "give the role's sessions 1 h: duration_seconds, and the role's maximum",
         );
     } else {
         findings.good(
             "sessions",
-            format!("they last {minutes} min; SDKs are always handed more than 15 min of life"),
+            format!("they last {told}; SDKs are always handed more than 15 min of life"),
         );
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     aws_files, child,
     endpoint::Endpoint,
     environment::{self, Variables},
+    events,
     exit::{Status, Trouble},
     identity::{Identity, RoleArguments},
     output::Printer,
@@ -14,19 +15,17 @@ use crate::{
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-The program reads its credentials from an endpoint on 127.0.0.1 that exec serves for it, as in an ECS
-container; every AWS SDK knows that. Other credentials are taken out of its sight: variables, keys in the
-credentials file, roles in the configuration file.
+The program reads its credentials from an endpoint on 127.0.0.1 that exec serves
+for it, as in an ECS container; every AWS SDK knows that. Other credentials are
+taken out of its sight: variables, keys in the credentials file, roles in the
+configuration file.
 
 Examples:
   rolekeeper exec --role-arn arn:aws:iam::123456789012:role/etl -- python job.py
   rolekeeper exec --profile etl -- aws s3 sync ./data s3://bucket
-  rolekeeper exec --role-arn ROLE_A --role-arn ROLE_B -- terraform apply   # A assumes B
-  rolekeeper exec --profile etl --env -- old-program   # plain variables: they end with the session")]
+  rolekeeper exec --role-arn ROLE_A --role-arn ROLE_B -- program  # A assumes B
+  rolekeeper exec --profile etl --env -- old-program  # ends with the session")]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    role: RoleArguments,
-
     /// Set plain variables instead (AWS_ACCESS_KEY_ID, …); they are never refreshed
     #[arg(long)]
     env: bool,
@@ -34,6 +33,9 @@ pub(crate) struct Arguments {
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     program: Vec<OsString>,
+
+    #[command(flatten)]
+    role: RoleArguments,
 }
 
 pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Trouble> {
@@ -41,19 +43,24 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
     block_on(async {
         let identity = role.identity(printer).await?;
         if env {
-            run_with_variables(identity, &program).await
+            run_with_variables(identity, &program, printer).await
         } else {
-            run_served(identity, &program).await
+            run_served(identity, &program, printer).await
         }
     })
 }
 
-async fn run_served(identity: Identity, program: &[OsString]) -> Result<Status, Trouble> {
+async fn run_served(
+    identity: Identity,
+    program: &[OsString],
+    printer: &Printer,
+) -> Result<Status, Trouble> {
     let region = identity.region().map(str::to_owned);
     let profile = aws_files::selected_profile(identity.profile());
     let credentials = identity.keep();
     // A role that can't be assumed is told before the program has begun.
-    identity.first(&credentials, PATIENCE).await?;
+    identity.first(&credentials, PATIENCE, printer).await?;
+    let told = events::tell(credentials.events(), printer);
     identity.leave_terminal();
 
     let endpoint = Endpoint::start(credentials.clone())
@@ -69,9 +76,11 @@ async fn run_served(identity: Identity, program: &[OsString]) -> Result<Status, 
 
     let mut command = child::command(program, variables);
     let child = command.spawn().map_err(|error| child::cannot_start(&program[0], &error))?;
-    let status = child::see_through(child)
-        .await
-        .map_err(|error| Trouble::system("cannot wait for the program", error))?;
+    let status = tokio::select! {
+        status = child::see_through(child) => status,
+        never = told => match never {},
+    }
+    .map_err(|error| Trouble::system("cannot wait for the program", error))?;
     credentials.shutdown();
     Ok(status)
 }
@@ -97,9 +106,13 @@ fn served_variables(
 }
 
 /// Nothing is left to do once the program has its variables, so it takes our place where that is possible.
-async fn run_with_variables(identity: Identity, program: &[OsString]) -> Result<Status, Trouble> {
+async fn run_with_variables(
+    identity: Identity,
+    program: &[OsString],
+    printer: &Printer,
+) -> Result<Status, Trouble> {
     let region = identity.region().map(str::to_owned);
-    let session = identity.session(PATIENCE).await?;
+    let session = identity.session(PATIENCE, printer).await?;
     let mut variables = environment::session(&session);
     variables.extend(environment::region(region.as_deref()));
     let command = child::command(program, variables).into_std();

@@ -8,6 +8,7 @@ use crate::{
     exit::{Status, Trouble},
     identity::RoleArguments,
     output::Printer,
+    values::posix_quoted,
 };
 
 #[derive(clap::Args)]
@@ -19,12 +20,12 @@ Examples:
   rolekeeper export --profile etl --format fish | source
   rolekeeper export --profile etl --format json | jq -r .Expiration")]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    role: RoleArguments,
-
     /// In which words
     #[arg(long, value_enum, default_value_t = Format::Env)]
     format: Format,
+
+    #[command(flatten)]
+    role: RoleArguments,
 }
 
 /// The formats of `aws configure export-credentials`.
@@ -47,7 +48,8 @@ enum Format {
 
 pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Trouble> {
     let Arguments { role, format } = arguments;
-    let session = block_on(async { role.identity(printer).await?.session(PATIENCE).await })?;
+    let session =
+        block_on(async { role.identity(printer).await?.session(PATIENCE, printer).await })?;
     if matches!(format, Format::Json) {
         printer.line(credential_process::document(&session));
         return Ok(Status::OK);
@@ -80,10 +82,6 @@ impl Format {
             Self::Json => unreachable!("printed as a whole"),
         })
     }
-}
-
-fn posix_quoted(value: &str) -> String {
-    format!("'{}'", value.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

@@ -14,13 +14,14 @@ use crate::{
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-It prints the lines that point any SDK at it, then runs until Ctrl-C and says what was called.
+It prints the lines that point any SDK at it, then runs until Ctrl-C and says
+what was called.
 
-Examples:
-  rolekeeper sandbox --session-lifetime 10s      # in one terminal
-  rolekeeper exec --role-arn arn:aws:iam::123456789012:role/demo -- program   # in another, with its lines set
+Examples, the second in another terminal with the lines of the first:
+  rolekeeper sandbox --session-lifetime 10s
+  rolekeeper exec --role-arn arn:aws:iam::123456789012:role/demo -- program
 
-Make it misbehave while it runs (the fields are in the documentation of rolekeeper-sandbox):
+Make it misbehave while it runs; rolekeeper-sandbox documents the fields:
   curl -X PUT -H \"Authorization: Bearer $ROLEKEEPER_SANDBOX_TOKEN\" \\
        -d '{\"throttle_per_second\": 1}' $AWS_ENDPOINT_URL/_sandbox/faults")]
 pub(crate) struct Arguments {
@@ -49,8 +50,9 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
     let config = match &arguments.config {
         None => Config::default(),
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| Trouble::usage(format!("{}: {error}", path.display())))?;
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Trouble::usage(format!("--config: cannot read {}: {error}", path.display()))
+            })?;
             Config::from_toml(&text)
                 .map_err(|error| Trouble::usage(format!("{}: {error}", path.display())))?
         }
@@ -76,9 +78,10 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
 }
 
 fn faults(text: &str) -> Result<Faults, Trouble> {
-    let text = values::text_or_file(text).map_err(Trouble::usage)?;
+    let text =
+        values::text_or_file(text).map_err(|why| Trouble::usage(format!("--faults: {why}")))?;
     let faults: Faults = serde_json::from_str(&text)
-        .map_err(|error| Trouble::usage(format!("--faults is not what it should be: {error}")))?;
+        .map_err(|error| Trouble::usage(format!("--faults: {error}")))?;
     faults.check().map_err(|why| Trouble::usage(format!("--faults: {why}")))?;
     Ok(faults)
 }
@@ -93,7 +96,7 @@ fn introduce(sandbox: &Running, as_json: bool, printer: &Printer) {
         return;
     }
     for (name, value) in lines {
-        printer.line(format_args!("export {name}={value}"));
+        printer.line(format_args!("export {name}={}", values::posix_quoted(&value)));
     }
     printer.note(format_args!("\nA local STS at {}. Roles:", sandbox.endpoint_url()));
     for role in sandbox.config().role_names() {

@@ -16,19 +16,19 @@ Examples:
   rolekeeper whoami --role-arn arn:aws:iam::123456789012:role/etl
   rolekeeper whoami --profile etl --json")]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    role: RoleArguments,
-
     /// Print JSON
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    role: RoleArguments,
 }
 
 pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Trouble> {
     let Arguments { role, json } = arguments;
     block_on(async {
         let identity = role.identity(printer).await?;
-        let session = identity.session(PATIENCE).await?;
+        let session = identity.session(PATIENCE, printer).await?;
         let who = ask(&identity, rolekeeper::adapters::sdk_credentials(&session)).await?;
         let expiration = session.expiration().to_string();
         if json {
@@ -52,13 +52,7 @@ async fn ask(
     identity: &Identity,
     credentials: impl aws_credential_types::provider::ProvideCredentials + 'static,
 ) -> Result<CallerIdentity, Trouble> {
-    let mut request = CallerIdentity::of(Base::provider(credentials));
-    if let Some(region) = identity.region() {
-        request = request.region(region);
-    }
-    if let Some(url) = identity.endpoint_url() {
-        request = request.endpoint_url(url);
-    }
+    let mut request = CallerIdentity::of(Base::provider(credentials)).place(identity.place());
     if let Some(profile) = identity.profile() {
         request = request.profile(profile);
     }

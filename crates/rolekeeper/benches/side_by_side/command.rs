@@ -1,7 +1,6 @@
 //! How long a command takes that prints one session.
 
 use std::{
-    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -36,7 +35,9 @@ struct Aws {
 
 pub(crate) async fn rows() -> io::Result<Vec<Row>> {
     let Some(rolekeeper) = built("rolekeeper") else {
-        return Ok(vec![not_run("`rolekeeper` is not built: cargo build --release -p rolekeeper-cli")]);
+        return Ok(vec![not_run(
+            "`rolekeeper` is not built: cargo build --release -p rolekeeper-cli",
+        )]);
     };
     let sandbox = Sandbox::builder().start().await?;
     let home = std::env::temp_dir().join(format!("side-by-side-{}", std::process::id()));
@@ -75,8 +76,7 @@ fn not_run(why: &str) -> Row {
     }
 }
 
-const WHAT: &str =
-    "`rolekeeper credential-process`, start to exit, static base and the sandbox";
+const WHAT: &str = "`rolekeeper credential-process`, start to exit, static base and the sandbox";
 const MUST_BE: &str = "reported beside `/bin/true` and, where installed, `aws configure \
                        export-credentials`";
 
@@ -122,7 +122,7 @@ impl Commands {
         command
             .args(arguments)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_else(OsString::new))
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &self.home)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())

@@ -68,9 +68,10 @@ pub(crate) async fn rows() -> Vec<Row> {
 
     vec![Row {
         what: "10,000 roles in one keyring".into(),
-        must_be: "bytes a role and CPU a refresh, reported; no thread or timer per role beyond what \
+        must_be:
+            "bytes a role and CPU a refresh, reported; no thread or timer per role beyond what \
                   tokio keeps"
-            .into(),
+                .into(),
         ratios: format!(
             "threads more: {threads} for {ROLES} roles (the clock watch, if any); one tokio task \
              and one tokio timer a role"

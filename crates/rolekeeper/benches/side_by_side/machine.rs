@@ -10,8 +10,7 @@ pub(crate) struct Machine {
 }
 
 /// Their versions decide what is compared.
-const PACKAGES: &[&str] =
-    &["rolekeeper", "arc-swap", "aws-smithy-runtime", "aws-sdk-sts", "tokio"];
+const PACKAGES: &[&str] = &["rolekeeper", "arc-swap", "aws-smithy-runtime", "aws-sdk-sts", "tokio"];
 
 // === impl Machine ===
 
@@ -75,14 +74,16 @@ fn versions() -> String {
 
 /// What the process has in memory; 0 where there is no /proc.
 pub(crate) fn resident_bytes() -> i64 {
-    let statm = read("/proc/self/statm");
-    let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<i64>().ok());
-    pages.unwrap_or(0) * i64::try_from(rustix::param::page_size()).unwrap_or(4096)
+    1024 * of_process("VmRSS:")
 }
 
 /// How many threads the process has; 0 where there is no /proc.
 pub(crate) fn threads() -> i64 {
+    of_process("Threads:")
+}
+
+fn of_process(field: &str) -> i64 {
     let status = read("/proc/self/status");
-    let threads = status.lines().find_map(|line| line.strip_prefix("Threads:"));
-    threads.and_then(|threads| threads.trim().parse().ok()).unwrap_or(0)
+    let value = status.lines().find_map(|line| line.strip_prefix(field));
+    value.and_then(|value| value.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }

@@ -68,10 +68,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .enable_all()
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let machine = machine::Machine::look();
     let memory = step("10,000 roles", || runtime.block_on(keyring::rows()));
     let components = runtime.block_on(sdk::components());

@@ -77,7 +77,8 @@ pub(crate) fn rows(runtime: &Runtime, components: &RuntimeComponents) -> Vec<Row
         }),
     ];
     let races = [(1, "one thread"), (8, "eight threads")];
-    let races = races.map(|(threads, told)| (Race::run(&contenders, threads, ROUNDS, handle), told));
+    let races =
+        races.map(|(threads, told)| (Race::run(&contenders, threads, ROUNDS, handle), told));
     let required = races.iter().map(|(race, told)| current(race, told));
     required.chain(races.iter().map(|(race, told)| others(race, told))).collect()
 }
@@ -86,8 +87,9 @@ fn current(race: &Race, threads: &str) -> Row {
     let (floor, sdk) = (race.ratio(CURRENT, FLOOR), race.ratio(SDK_CACHE, CURRENT));
     Row {
         what: format!("current(), valid session, {threads}"),
-        must_be: "≤ 1.5 × (ArcSwap::load + a coarse clock read); ≥ 15 × faster than the SDK's cache"
-            .into(),
+        must_be:
+            "≤ 1.5 × (ArcSwap::load + a coarse clock read); ≥ 15 × faster than the SDK's cache"
+                .into(),
         ratios: format!("{floor:.2} × the floor; {sdk:.1} × faster than the SDK's cache"),
         absolute: format!(
             "{:.1} ns CPU a call; floor {:.1}, SDK's cache {:.0}",

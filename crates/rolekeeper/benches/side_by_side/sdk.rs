@@ -10,9 +10,7 @@ use aws_sdk_sts::config::{
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
-        identity::{
-            Identity, ResolveCachedIdentity, SharedIdentityCache, SharedIdentityResolver,
-        },
+        identity::{Identity, ResolveCachedIdentity, SharedIdentityCache, SharedIdentityResolver},
         interceptors::dyn_dispatch_hint,
     },
 };

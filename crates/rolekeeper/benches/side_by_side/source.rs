@@ -42,11 +42,7 @@ impl Sts {
         Arc::new(Self::of_account(delay, lifetime, None))
     }
 
-    pub(crate) fn of_account(
-        delay: Duration,
-        lifetime: Duration,
-        account: Option<String>,
-    ) -> Self {
+    pub(crate) fn of_account(delay: Duration, lifetime: Duration, account: Option<String>) -> Self {
         let (calls, is_down) = Default::default();
         Self { delay, lifetime, account, calls, is_down }
     }

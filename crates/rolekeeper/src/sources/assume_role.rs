@@ -12,7 +12,7 @@ use super::{
     AssumeRoleBuilder, Base, Fetch, MfaPrompt, MfaRequest, Source, Surroundings, mfa,
     parameters::{
         ExternalId, InlinePolicy, MfaSerial, PolicyArns, ProvidedContexts, RoleArn,
-        SessionDuration, SessionName, SourceIdentity, Tags, TransitiveTagKeys,
+        SessionDuration, SessionName, SourceIdentity, Tags, TransitiveTagKeys, account_of,
     },
     sts_call,
     sts_client::Sts,
@@ -132,11 +132,6 @@ impl AssumeRole {
 /// Made anew for each session, so that after a `fork` it names the right process.
 pub(super) fn session_name_of(seen: &Surroundings) -> SessionName {
     SessionName::of(seen.user().as_deref(), seen.host().as_deref(), std::process::id())
-}
-
-/// The fifth part of an ARN, unless it is empty.
-pub(super) fn account_of(arn: &str) -> Option<String> {
-    arn.split(':').nth(4).filter(|account| !account.is_empty()).map(ToOwned::to_owned)
 }
 
 impl Source for AssumeRole {

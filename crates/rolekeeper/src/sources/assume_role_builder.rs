@@ -11,6 +11,7 @@ use super::{
         ExternalId, InlinePolicy, MfaSerial, PolicyArns, ProvidedContexts, RoleArn,
         SessionDuration, SessionName, SourceIdentity, Tags, TransitiveTagKeys,
     },
+    place::place_setters,
     sts_client::{Endpoint, Sts},
 };
 
@@ -120,43 +121,13 @@ impl AssumeRoleBuilder {
         self
     }
 
-    /// Where STS is called. Without it: `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile's `region`.
-    pub fn region(mut self, region: impl Into<String>) -> Self {
-        self.endpoint.region = Some(region.into());
-        self
-    }
-
-    /// Whether to call the FIPS endpoint. Without it: `AWS_USE_FIPS_ENDPOINT`, the profile.
-    pub fn fips(mut self, on: bool) -> Self {
-        self.endpoint.fips = Some(on);
-        self
-    }
-
-    /// Whether to call the endpoint that has IPv6 addresses too. Without it: `AWS_USE_DUALSTACK_ENDPOINT`, the
-    /// profile.
-    pub fn dual_stack(mut self, on: bool) -> Self {
-        self.endpoint.dual_stack = Some(on);
-        self
-    }
-
-    /// Another STS than the Region's: `http://` and `https://` both do. Without it: `AWS_ENDPOINT_URL_STS`,
-    /// `AWS_ENDPOINT_URL`, the profile's `endpoint_url`. If no Region is set, requests are signed for `us-east-1`.
-    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.endpoint.url = Some(url.into());
-        self
-    }
-
     /// With what the role is assumed; the SDK's default chain without it.
     pub fn base(mut self, base: Base) -> Self {
         self.base = base;
         self
     }
 
-    /// The environment, files and clock to go by; this process' own without it.
-    pub fn surroundings(mut self, seen: Surroundings) -> Self {
-        self.seen = seen;
-        self
-    }
+    place_setters!();
 
     /// Checks everything that can be checked here. It reads the config files, and calls nobody.
     ///

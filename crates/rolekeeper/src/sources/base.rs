@@ -150,6 +150,11 @@ impl Base {
         Self { recipe, ..self }
     }
 
+    /// Whether another source makes it.
+    pub(crate) fn is_source(&self) -> bool {
+        matches!(self.recipe, Recipe::Source(_))
+    }
+
     /// Whether this is known to be another role's session.
     pub(crate) fn is_role_session(&self) -> bool {
         matches!(self.recipe, Recipe::Source(_) | Recipe::Part(_, true))

@@ -6,7 +6,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use rolekeeper_core::Failure;
 
-use super::sts_failure::chain;
+use super::causes::causes;
 
 /// What a login that ran out looks like: the texts of the SSO and sign-in providers, whose types are not public.
 const SSO_RAN_OUT: [&str; 5] = [
@@ -21,7 +21,7 @@ const LOGIN_RAN_OUT: [&str; 3] =
 
 /// `profile`: the one that was asked, for the hint.
 pub(crate) fn of(error: &CredentialsError, profile: Option<&str>) -> Failure {
-    let why = chain(error);
+    let why = causes(error);
     let with_profile = |command: &str| match profile {
         Some(profile) => format!("run `{command} --profile {profile}`"),
         None => format!("run `{command}`"),

@@ -6,7 +6,9 @@ use aws_sdk_sts::config::Builder as Override;
 use rolekeeper_core::{Failure, WallTime};
 
 use super::{
-    Base, Surroundings, sts_call,
+    Base, Surroundings,
+    place::place_setters,
+    sts_call,
     sts_client::{Endpoint, Sts},
     sts_failure::{Asked, Proof},
 };
@@ -52,29 +54,13 @@ impl CallerIdentity {
 }
 
 impl CallerIdentityRequest {
-    /// Where STS is called. Without it: `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile's `region`.
-    pub fn region(mut self, region: impl Into<String>) -> Self {
-        self.endpoint.region = Some(region.into());
-        self
-    }
-
-    /// Another STS than the Region's.
-    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.endpoint.url = Some(url.into());
-        self
-    }
-
     /// Whose `region` and `endpoint_url` count. Without it: `AWS_PROFILE`'s.
     pub fn profile(mut self, name: impl Into<String>) -> Self {
         self.endpoint.profile = Some(name.into());
         self
     }
 
-    /// The environment, files and clock to go by; this process' own without it.
-    pub fn surroundings(mut self, seen: Surroundings) -> Self {
-        self.seen = seen;
-        self
-    }
+    place_setters!();
 
     /// One call.
     ///

@@ -309,3 +309,8 @@ impl std::fmt::Debug for ProvidedContexts {
         f.debug_list().entries(self.0.iter().map(|(provider, _)| provider)).finish()
     }
 }
+
+/// The fifth part of an ARN, unless it is empty.
+pub(super) fn account_of(arn: &str) -> Option<String> {
+    arn.split(':').nth(4).filter(|account| !account.is_empty()).map(ToOwned::to_owned)
+}

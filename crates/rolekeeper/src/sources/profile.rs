@@ -7,6 +7,7 @@ use rolekeeper_core::{Failure, Issued};
 use super::{
     Base, Fetch, MfaPrompt, Source, Surroundings,
     callback::issued_of,
+    place::place_setters,
     profile_chain::{Meaning, Reader},
     profile_file,
     sts_client::Endpoint,
@@ -32,6 +33,7 @@ pub struct Profile {
     region: Option<String>,
     role: Option<Arc<dyn Source>>,
     base: Base,
+    first: Option<Base>,
     seen: Surroundings,
 }
 
@@ -71,6 +73,12 @@ impl Profile {
     /// The Region that is set for this profile, in the order that [`ProfileBuilder::region`] says.
     pub fn region(&self) -> Option<&str> {
         self.region.as_deref()
+    }
+
+    /// With what the first of its roles is assumed, or what it gives without a role; `None` for a web identity,
+    /// which needs no credentials.
+    pub fn base(&self) -> Option<Base> {
+        self.first.clone()
     }
 
     async fn issue(&self) -> Result<Issued, Failure> {
@@ -120,24 +128,7 @@ impl ProfileBuilder {
         self
     }
 
-    /// Where STS is called. Without it: `AWS_REGION`, `AWS_DEFAULT_REGION`, this profile's `region` (not that of the
-    /// profiles it stands on).
-    pub fn region(mut self, region: impl Into<String>) -> Self {
-        self.endpoint.region = Some(region.into());
-        self
-    }
-
-    /// As [`AssumeRoleBuilder::endpoint_url`](super::AssumeRoleBuilder::endpoint_url).
-    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.endpoint.url = Some(url.into());
-        self
-    }
-
-    /// The environment, files and clock to go by; this process' own without it.
-    pub fn surroundings(mut self, seen: Surroundings) -> Self {
-        self.seen = seen;
-        self
-    }
+    place_setters!();
 
     /// Reads the config files, and calls nobody.
     ///
@@ -153,6 +144,7 @@ impl ProfileBuilder {
             Meaning::Role(role) => (Some(Arc::clone(&role)), Base::role(role)),
             Meaning::Base(base) => (None, base),
         };
-        Ok(Profile { name, region, role, base, seen: self.seen })
+        let first = if role.is_some() { reader.first } else { Some(base.clone()) };
+        Ok(Profile { name, region, role, base, first, seen: self.seen })
     }
 }

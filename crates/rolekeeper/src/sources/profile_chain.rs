@@ -25,6 +25,8 @@ pub(super) struct Reader<'a> {
     /// Made when the first role needs it: a profile without a role needs no Region.
     pub(super) sts: Option<Arc<Sts>>,
     pub(super) visited: Vec<String>,
+    /// With what the first role is assumed, once that is known; a web identity needs nothing.
+    pub(super) first: Option<Base>,
 }
 
 /// What a profile comes to.
@@ -73,7 +75,7 @@ impl<'a> Reader<'a> {
         endpoint: &'a Endpoint,
         prompt: Option<MfaPrompt>,
     ) -> Self {
-        Self { seen, profiles, endpoint, prompt, sts: None, visited: Vec::new() }
+        Self { seen, profiles, endpoint, prompt, sts: None, visited: Vec::new(), first: None }
     }
 
     /// What the profile `name` means.
@@ -146,6 +148,9 @@ impl<'a> Reader<'a> {
             },
             (None, Some(source)) => self.credential_source(name, source)?,
         };
+        if self.first.is_none() && !base.is_source() {
+            self.first = Some(base.clone());
+        }
         let mut builder = AssumeRole::builder(role).base(base).surroundings(self.seen.clone());
         builder.sts = Some(self.sts().await?);
         if let Some(id) = section.get("external_id") {

@@ -8,7 +8,7 @@ use aws_credential_types::Credentials;
 use aws_runtime::env_config::file::EnvConfigFiles;
 use rolekeeper_core::Failure;
 
-use super::{Surroundings, sts_failure};
+use super::{Surroundings, causes::causes};
 
 /// How many known profiles a message lists.
 const LISTED: usize = 8;
@@ -21,7 +21,7 @@ pub(crate) async fn load(
     let files = EnvConfigFiles::default();
     let profile = profile.map(|name| Cow::Owned(name.to_owned()));
     aws_config::profile::load(seen.fs(), &seen.env(), &files, profile).await.map_err(|error| {
-        let why = sts_failure::chain(&error).split_whitespace().collect::<Vec<_>>().join(" ");
+        let why = causes(&error).split_whitespace().collect::<Vec<_>>().join(" ");
         let message = format!("cannot read {}: {why}", path(seen));
         Failure::misconfigured(message).with_hint("correct that line of the file")
     })

@@ -25,7 +25,7 @@ use aws_smithy_types::{DateTime, date_time::Format, error::metadata::ProvideErro
 use rolekeeper_core::{Credentials, Failure, Issued, WallTime};
 
 use super::{
-    assume_role::account_of,
+    parameters::account_of,
     sts_failure::{self, Asked},
 };
 

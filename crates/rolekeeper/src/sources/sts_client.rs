@@ -10,12 +10,17 @@ use std::{
 use arc_swap::ArcSwapOption;
 use aws_config::{BehaviorVersion, ConfigLoader, profile::ProfileSet, retry::RetryConfig};
 use aws_sdk_sts::config::{IdentityCache, Region, SharedHttpClient, StalledStreamProtectionConfig};
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{
+    Connector,
+    proxy::ProxyConfig,
+    tls::{self, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::{SdkConfig, service_config::ServiceConfigKey};
 use rolekeeper_core::Failure;
 
-use super::{PerProcess, Surroundings, profile_file};
+use super::{PerProcess, Place, Surroundings, profile_file};
 
 /// A Region far away answers a handshake in under a second; three leave room for a lost packet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -29,10 +34,7 @@ const REGION_OF_UNNAMED_ENDPOINT: &str = "us-east-1";
 /// What the caller has set of the endpoint; the rest comes from the environment and the profile.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Endpoint {
-    pub(crate) region: Option<String>,
-    pub(crate) fips: Option<bool>,
-    pub(crate) dual_stack: Option<bool>,
-    pub(crate) url: Option<String>,
+    pub(crate) place: Place,
     /// Whose `region`, `endpoint_url`, … count; `None`: `AWS_PROFILE`'s.
     pub(crate) profile: Option<String>,
 }
@@ -46,13 +48,17 @@ pub(crate) struct Sts {
 /// Those that sources call: ten thousand roles of one Region need one, and a wrong clock is noticed once.
 static IN_USE: ArcSwapOption<Vec<Weak<Sts>>> = ArcSwapOption::const_empty();
 
-/// One per process and runtime, made when first needed.
+/// One per process and runtime, made when first needed. It goes through the proxy that `HTTPS_PROXY`, `HTTP_PROXY`,
+/// `ALL_PROXY` and `NO_PROXY` name, as the AWS CLI does.
 pub(crate) fn http_client() -> SharedHttpClient {
     static CLIENT: PerProcess<SharedHttpClient> = PerProcess::empty();
     let make = || {
-        aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-            .build_https()
+        aws_smithy_http_client::Builder::new().build_with_connector_fn(|settings, components| {
+            let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+            connector.set_connector_settings(settings.cloned());
+            connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+            connector.tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build()
+        })
     };
     SharedHttpClient::clone(&CLIENT.own_or(make))
 }
@@ -90,6 +96,7 @@ impl Endpoint {
             profiles.get_profile(name)?.get("region").map(ToOwned::to_owned)
         };
         let region = self
+            .place
             .region
             .clone()
             .or_else(|| seen.variable("AWS_REGION"))
@@ -99,7 +106,7 @@ impl Endpoint {
     }
 
     fn check_url(&self) -> Result<(), Failure> {
-        let Some(url) = &self.url else { return Ok(()) };
+        let Some(url) = &self.place.endpoint_url else { return Ok(()) };
         let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
         match host {
             Some(host) if !host.is_empty() && url.parse::<http::Uri>().is_ok() => Ok(()),
@@ -116,13 +123,13 @@ impl Endpoint {
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
         }
-        if let Some(fips) = self.fips {
+        if let Some(fips) = self.place.fips {
             loader = loader.use_fips(fips);
         }
-        if let Some(dual_stack) = self.dual_stack {
+        if let Some(dual_stack) = self.place.dual_stack {
             loader = loader.use_dual_stack(dual_stack);
         }
-        if let Some(url) = &self.url {
+        if let Some(url) = &self.place.endpoint_url {
             loader = loader.endpoint_url(url);
         }
         let mut config = loader.load().await;

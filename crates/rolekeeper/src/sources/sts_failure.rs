@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::Connect
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use rolekeeper_core::{Failure, FailureKind};
 
-use super::sts_call::Heard;
+use super::{causes::causes, sts_call::Heard};
 
 /// What was asked for, where, and with what: for hints.
 #[derive(Clone, Debug)]
@@ -71,15 +71,15 @@ where
             Failure::unavailable(format!("no answer from {place} in time"))
         }
         SdkError::DispatchFailure(failure) => {
-            dispatch(failure.as_connector_error(), place, &chain(error))
+            dispatch(failure.as_connector_error(), place, &causes(error))
         }
         SdkError::ResponseError(_) => {
             Failure::unavailable(format!("the connection to {place} broke off in the answer"))
         }
         SdkError::ServiceError(_) => answered(error.code(), error.message(), heard, asked)
-            .unwrap_or_else(|| unreadable(&chain(error), heard, place)),
+            .unwrap_or_else(|| unreadable(&causes(error), heard, place)),
         // The request could not even be made: a Region or endpoint that makes no sense.
-        _ => Failure::misconfigured(format!("cannot make the request: {}", chain(error)))
+        _ => Failure::misconfigured(format!("cannot make the request: {}", causes(error)))
             .with_hint("check the Region, the endpoint URL, FIPS and dual-stack settings"),
     };
     failure.retry_after = heard.retry_after;
@@ -254,21 +254,4 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
         cause = error.source();
     }
     None
-}
-
-/// An error and its causes in one line, none said twice.
-pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = String::new();
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let part = error.to_string();
-        if !part.is_empty() && !text.contains(&part) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&part);
-        }
-        cause = error.source();
-    }
-    text
 }

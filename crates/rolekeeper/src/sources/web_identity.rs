@@ -7,8 +7,9 @@ use rolekeeper_core::{Failure, Issued, Secret};
 
 use super::{
     Fetch, Source, Surroundings,
-    assume_role::{account_of, session_name_of},
-    parameters::{InlinePolicy, PolicyArns, RoleArn, SessionDuration, SessionName},
+    assume_role::session_name_of,
+    parameters::{InlinePolicy, PolicyArns, RoleArn, SessionDuration, SessionName, account_of},
+    place::place_setters,
     sts_call,
     sts_client::{Endpoint, Sts},
     sts_failure::{Asked, Proof},
@@ -167,35 +168,7 @@ impl WebIdentityBuilder {
         self
     }
 
-    /// As [`AssumeRoleBuilder::region`](super::AssumeRoleBuilder::region).
-    pub fn region(mut self, region: impl Into<String>) -> Self {
-        self.endpoint.region = Some(region.into());
-        self
-    }
-
-    /// As [`AssumeRoleBuilder::fips`](super::AssumeRoleBuilder::fips).
-    pub fn fips(mut self, on: bool) -> Self {
-        self.endpoint.fips = Some(on);
-        self
-    }
-
-    /// As [`AssumeRoleBuilder::dual_stack`](super::AssumeRoleBuilder::dual_stack).
-    pub fn dual_stack(mut self, on: bool) -> Self {
-        self.endpoint.dual_stack = Some(on);
-        self
-    }
-
-    /// As [`AssumeRoleBuilder::endpoint_url`](super::AssumeRoleBuilder::endpoint_url).
-    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.endpoint.url = Some(url.into());
-        self
-    }
-
-    /// The environment, files and clock to go by; this process' own without it.
-    pub fn surroundings(mut self, seen: Surroundings) -> Self {
-        self.seen = seen;
-        self
-    }
+    place_setters!();
 
     /// Checks everything that can be checked here; the token file is first read by a fetch.
     ///

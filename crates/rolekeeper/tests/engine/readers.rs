@@ -95,10 +95,10 @@ async fn no_reader_waits_or_fails_while_the_source_refuses() {
     let (alone, _) = asked(Answer::Fails(denied()), false).await;
     assert_eq!(tally, Tally { failed: 0, waited: 0 });
     assert_eq!(with_readers, alone);
-    for pair in alone[1..].windows(2) {
-        let wait = pair[1].since(pair[0]).as_secs_f64();
-        assert!((53.9..66.1).contains(&wait), "{wait}");
-    }
+    // Once a minute; more often only in the session's last minutes.
+    let waits: Vec<_> = alone[1..].windows(2).map(|pair| pair[1].since(pair[0]).as_secs_f64()).collect();
+    assert!(waits.iter().all(|wait| (0.9..66.1).contains(wait)), "{waits:?}");
+    assert!(waits[..20].iter().all(|wait| *wait > 53.9), "{waits:?}");
 }
 
 #[tokio::test(start_paused = true)]

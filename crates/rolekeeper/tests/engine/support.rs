@@ -50,7 +50,6 @@ struct State {
     called_at: Vec<Elapsed>,
     running: usize,
     most_at_once: usize,
-    account: Option<String>,
 }
 
 #[derive(Debug)]
@@ -76,7 +75,6 @@ impl Script {
             called_at: Vec::new(),
             running: 0,
             most_at_once: 0,
-            account: None,
         };
         Self(Arc::new(Inner { clock: clock.clone(), state: Mutex::new(state) }))
     }
@@ -99,11 +97,6 @@ impl Script {
 
     pub(crate) fn issuer_is_ahead(&self, seconds: i64) -> &Self {
         self.0.state.lock().unwrap().issuer_ahead = seconds;
-        self
-    }
-
-    pub(crate) fn belongs_to(&self, account: &str) -> &Self {
-        self.0.state.lock().unwrap().account = Some(account.to_owned());
         self
     }
 
@@ -192,10 +185,6 @@ impl Source for Scripted {
 
     fn name(&self) -> String {
         "arn:aws:iam::123456789012:role/demo".into()
-    }
-
-    fn account(&self) -> Option<String> {
-        self.script.state.lock().unwrap().account.clone()
     }
 }
 

@@ -4,7 +4,7 @@ use rolekeeper::Failure;
 use serde_json::json;
 
 use crate::{
-    exit::Status,
+    exit::{self, Status},
     output::{BAD, FAINT, GOOD, Printer, styled},
 };
 
@@ -39,8 +39,8 @@ impl Findings {
         self.0.push(Finding {
             subject,
             verdict: Verdict::Bad(Status::of_kind(failure.kind)),
-            message: failure.to_string(),
-            hint: failure.hint.as_deref().map(str::to_owned),
+            message: exit::one_line(failure),
+            hint: exit::hint(failure),
         });
     }
 
