@@ -154,8 +154,9 @@ impl RefreshPolicy {
         self
     }
 
-    /// From this much remaining on, refreshing begins, whatever the session's life: it replaces the
-    /// table of windows. Default: by the table.
+    /// The window, as remaining time, in which the programs that read from us would ask again on each call, whatever
+    /// the session's life: it replaces the table. On demand refreshing begins with it; in the background it begins
+    /// 5 minutes earlier, and at half the session's life at the latest. Default: by the table.
     #[must_use]
     pub fn with_advisory_window(mut self, window: Duration) -> Self {
         self.advisory = Some(window);
@@ -297,7 +298,9 @@ impl RefreshPolicy {
         }
         let pause = chance.between(DENIED_PAUSE - DENIED_SPREAD, DENIED_PAUSE + DENIED_SPREAD);
         let share = remaining.map_or(pause, |left| (left / DENIED_SHARE).max(DENIED_LEAST_PAUSE));
-        Retry { next_try: Some(pause.min(share)), kept: ERROR_KEPT }
+        let pause = pause.min(share);
+        // Not longer than the pause: a session that is still valid is not to be refused for an old error.
+        Retry { next_try: Some(pause), kept: ERROR_KEPT.min(pause) }
     }
 
     /// After a failure that needs a person: never again by itself.

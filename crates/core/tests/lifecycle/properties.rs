@@ -13,8 +13,6 @@ use crate::{
     shell::{Answer, Op, Shell, Source},
 };
 
-const HISTORIES: u32 = 600;
-
 fn policies() -> impl Strategy<Value = RefreshPolicy> {
     let base = prop_oneof![
         4 => Just(RefreshPolicy::default()),
@@ -23,9 +21,16 @@ fn policies() -> impl Strategy<Value = RefreshPolicy> {
         1 => Just(RefreshPolicy::sdk_standard().with_mode(RefreshMode::Background)),
     ];
     let idle = prop::option::weighted(0.3, (0..7200_u64).prop_map(secs));
-    (base, idle).prop_map(|(policy, idle)| match idle {
-        Some(idle) => policy.with_idle_after(idle),
-        None => policy,
+    let windows = prop::option::weighted(0.2, (0..4000_u64, 0..1000_u64));
+    (base, idle, windows).prop_map(|(mut policy, idle, windows)| {
+        if let Some(idle) = idle {
+            policy = policy.with_idle_after(idle);
+        }
+        if let Some((advisory, mandatory)) = windows {
+            policy =
+                policy.with_advisory_window(secs(advisory)).with_mandatory_window(secs(mandatory));
+        }
+        policy
     })
 }
 
@@ -65,17 +70,20 @@ fn answers() -> impl Strategy<Value = Answer> {
 fn sources() -> impl Strategy<Value = Source> {
     let latency = prop_oneof![Just(0), 1..300_u64, 300..10_000_u64].prop_map(Duration::from_millis);
     let transit = (0..200_u64).prop_map(Duration::from_millis);
-    (latency, transit, answers())
-        .prop_map(|(latency, transit, answer)| Source { latency, transit, answer })
+    (latency, transit, answers()).prop_map(|(latency, transit, answer)| Source {
+        latency,
+        transit,
+        answer,
+    })
 }
 
-/// From milliseconds to a day.
+/// From milliseconds to hours.
 fn spans() -> impl Strategy<Value = Duration> {
     prop_oneof![
         (1..1000_u64).prop_map(Duration::from_millis),
         (1..120_u64).prop_map(secs),
         (60..7200_u64).prop_map(secs),
-        (3600..100_000_u64).prop_map(secs),
+        (3600..20_000_u64).prop_map(secs),
     ]
 }
 
@@ -112,16 +120,23 @@ enum Distrusted {
 
 fn histories() -> impl Strategy<Value = (RefreshPolicy, u64, Clocks, Vec<Op>)> {
     let ahead = || (-7200..7200_i64).prop_map(|off| off * 1_000_000_000);
-    prop_oneof![Just(Distrusted::Wall), Just(Distrusted::Elapsed)].prop_flat_map(move |distrusted| {
-        let clocks = (0..1_000_000_000_i64, ahead(), ahead()).prop_map(
-            |(truth, wall_ahead, issuer_ahead)| Clocks { truth, missed: 0, wall_ahead, issuer_ahead },
-        );
-        (policies(), any::<u64>(), clocks, prop::collection::vec(ops(distrusted), 1..60))
-    })
+    prop_oneof![Just(Distrusted::Wall), Just(Distrusted::Elapsed)].prop_flat_map(
+        move |distrusted| {
+            let clocks = (0..1_000_000_000_i64, ahead(), ahead()).prop_map(
+                |(truth, wall_ahead, issuer_ahead)| Clocks {
+                    truth,
+                    missed: 0,
+                    wall_ahead,
+                    issuer_ahead,
+                },
+            );
+            (policies(), any::<u64>(), clocks, prop::collection::vec(ops(distrusted), 1..60))
+        },
+    )
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(HISTORIES) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// No expired session, no two fetches, no live session thrown away, no busy loop, no fetch that no wake-up
     /// foretold, no more attempts than the schedule has, no lock-free reader served what a locked one is not.

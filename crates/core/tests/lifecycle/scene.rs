@@ -158,6 +158,7 @@ impl Scene {
             if let Wake::Fetch { .. } = self.wake() {
                 let at = Duration::from_nanos((self.clocks.truth - start).unsigned_abs());
                 begun.push(at);
+                assert!(begun.len() < 100_000, "a hot loop");
                 self.fail(failure.clone());
                 continue;
             }

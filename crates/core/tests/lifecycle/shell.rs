@@ -94,12 +94,19 @@ pub(crate) struct Shell {
     reckoned_at: i64,
     is_on_demand: bool,
     holds_off: bool,
+    /// Its windows are bounded by shares of a session's life.
+    is_bounded: bool,
 }
 
 impl Shell {
     pub(crate) fn new(policy: RefreshPolicy, seed: u64, clocks: Clocks) -> Self {
-        let holds_off = policy.clone().with_mode(RefreshMode::OnDemand).with_idle_after(SECOND)
-            == RefreshPolicy::sdk_standard().with_idle_after(SECOND);
+        let no_matter =
+            |policy: RefreshPolicy| policy.with_mode(RefreshMode::OnDemand).with_idle_after(SECOND);
+        let no_windows =
+            |policy| no_matter(policy).with_advisory_window(SECOND).with_mandatory_window(SECOND);
+        let holds_off = no_windows(policy.clone()) == no_windows(RefreshPolicy::sdk_standard());
+        let is_bounded = policy.mode() == RefreshMode::Background
+            || no_matter(policy.clone()) == no_matter(RefreshPolicy::on_demand());
         let answer = Answer::Session(secs(3600));
         Self {
             clocks,
@@ -117,6 +124,7 @@ impl Shell {
             slack: Duration::ZERO,
             reckoned_at: 0,
             holds_off,
+            is_bounded,
         }
     }
 
@@ -262,7 +270,7 @@ impl Shell {
     fn begin(&mut self, attempt: u64) {
         self.begun.push(self.clocks.truth);
         if self.life.is_rejected() {
-            self.rejection_fetch = Some(nanos(self.now().elapsed.since(EARLIEST)));
+            self.rejection_fetch = Some(self.clocks.truth);
         }
         self.causes = Causes::default();
         let answers_at = self.clocks.truth + nanos(self.source.latency);
@@ -288,10 +296,10 @@ impl Shell {
         if took <= self.life.policy().attempt_timeout() {
             self.slack = self.slack.max(transit);
         }
+        // Such an answer is counted from its fetch's begin, and may be due for its refresh at once.
+        self.causes.other |= took > self.life.policy().attempt_timeout();
         let then = Clocks { truth: flight.dated_at, ..self.clocks };
         let old = self.held_key();
-        let was_held =
-            if self.holds_off { old.is_some() } else { self.is_live_by_the_machine() };
         self.keys += 1;
         let failed = self.life.counters().failed;
         let mut given = (FailureKind::BadAnswer, Duration::ZERO);
@@ -329,19 +337,23 @@ impl Shell {
         } else {
             self.reckoned_at = self.clocks.wall_ahead;
         }
+        let was_held = if self.holds_off { old.is_some() } else { self.is_live_by_the_machine() };
         let ended = if has_failed {
             Ended::Badly { kind: given.0, retry_after: given.1.min(secs(300)), was_held }
         } else {
             Ended::Well
         };
-        self.last_end = Some((nanos(now.elapsed.since(EARLIEST)), ended));
+        self.last_end = Some((self.clocks.truth, ended));
         self.causes.readers = 0;
         self.tell_those_who_waited(flight.attempt);
     }
 
     fn tell_those_who_waited(&mut self, attempt: u64) {
         for waited_for in std::mem::take(&mut self.waiting) {
-            assert!(waited_for <= attempt, "nobody waits for a later attempt than the one under way");
+            assert!(
+                waited_for <= attempt,
+                "nobody waits for a later attempt than the one under way"
+            );
             let read = self.life.outcome(self.now(), waited_for);
             assert!(!matches!(read, Read::Wait { attempt: next } if next <= attempt));
             self.judge(&read);
@@ -376,7 +388,8 @@ impl Shell {
         if let Read::Wait { attempt } = read {
             self.waiting.push(attempt);
             self.wake();
-            let fetching = self.life.fetching().expect("a reader that waits has a fetch to wait for");
+            let fetching =
+                self.life.fetching().expect("a reader that waits has a fetch to wait for");
             assert_eq!(fetching, attempt, "the fetch that the reader waits for");
             self.land();
         }
@@ -450,16 +463,21 @@ impl Shell {
     /// that readers do, or one cause of its own (each `refresh_now`, step, adoption or session let go brings about
     /// one at most; rejections one in ten seconds).
     fn is_within_the_schedule(&mut self) {
-        let now = nanos(self.now().elapsed.since(EARLIEST));
+        let now = self.clocks.truth;
         let Some((ended_at, ended)) = self.last_end else { return };
         let pause = Duration::from_nanos((now - ended_at).unsigned_abs());
         let readers = self.causes.readers > 0;
         let as_planned = match ended {
-            // Sessions live for 3 s at least, and are kept for a quarter of that by any policy but the SDKs'.
-            Ended::Well if self.holds_off && self.is_on_demand => readers,
+            // Sessions live for 3 s at least, and are kept for a quarter of that, but for the SDKs' windows and
+            // configured ones.
+            Ended::Well if !self.is_bounded => readers,
             Ended::Well => pause >= SECOND || !self.is_live_by_the_machine(),
             Ended::Badly { kind, was_held, .. } if self.holds_off && kind.is_transient() => {
-                if was_held { pause >= secs(300) } else { readers }
+                if was_held {
+                    pause >= secs(300)
+                } else {
+                    readers
+                }
             }
             Ended::Badly { .. } if self.holds_off && self.is_on_demand => {
                 readers && pause >= SECOND
@@ -482,5 +500,3 @@ impl Shell {
         }
     }
 }
-
-const EARLIEST: rolekeeper_core::Elapsed = rolekeeper_core::Elapsed::from_nanos(0);

@@ -233,3 +233,14 @@ fn an_answer_within_the_attempts_own_time_counts_from_its_arrival() {
     scene.succeed(HOUR);
     assert_eq!(scene.remaining(), HOUR);
 }
+
+#[test]
+fn waiting_for_its_turn_does_not_shorten_a_session() {
+    let mut scene = Scene::new(RefreshPolicy::default());
+    scene.begin();
+    scene.pass(secs(600));
+    scene.life.asked(scene.now());
+    scene.succeed(HOUR);
+    let session = scene.life.held().expect("it came").clone();
+    assert_eq!(session.remaining(scene.now()), HOUR);
+}

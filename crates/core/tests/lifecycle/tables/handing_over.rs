@@ -17,7 +17,9 @@ fn a_rejection_starts_a_fetch_at_once_and_the_reader_waits_for_it() {
         assert!(scene.life.is_rejected());
         assert!(scene.life.offer(scene.now()).is_none());
         let events = scene.events();
-        assert!(matches!(&events[..], [Event::Rejected { access_key_id }] if access_key_id == "ASIA1"));
+        assert!(
+            matches!(&events[..], [Event::Rejected { access_key_id }] if access_key_id == "ASIA1")
+        );
         let attempt = scene.ask();
         assert_eq!(scene.waits(), attempt);
         scene.succeed(HOUR);

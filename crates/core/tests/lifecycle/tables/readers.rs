@@ -133,7 +133,10 @@ fn with_nothing_valid_readers_get_the_lasting_error_for_five_seconds() {
             scene.fail(rolekeeper_core::Failure::new(kind, "no"));
             let refusal = scene.pass(secs(5) - TICK).refuses();
             assert_eq!(refusal.failure.kind, kind);
-            assert_eq!(refusal.next_try, None, "only a reader's next call brings the next try about");
+            assert_eq!(
+                refusal.next_try, None,
+                "only a reader's next call brings the next try about"
+            );
             scene.rests();
             scene.pass(TICK).ask();
         }
@@ -201,15 +204,42 @@ fn an_expired_session_that_needs_a_person_is_asked_for_by_readers_alone() {
 fn the_lock_free_offer_ends_where_a_configured_window_or_the_session_ends() {
     for (advisory, mandatory) in [(0, 0), (0, 60), (60, 600), (600, 60)] {
         for policy in [RefreshPolicy::on_demand(), RefreshPolicy::sdk_standard()] {
-            let policy = policy
-                .with_advisory_window(secs(advisory))
-                .with_mandatory_window(secs(mandatory));
+            let policy =
+                policy.with_advisory_window(secs(advisory)).with_mandatory_window(secs(mandatory));
             let mut scene = Scene::holding(policy, HOUR);
             let offer = scene.life.offer(scene.now()).expect("an offer");
             let first = secs(advisory).max(secs(mandatory)).max(END_GUARD);
             assert_eq!(scene.now().until(offer.until), scene.remaining() - first);
             scene.pass_to_remaining(first + TICK).serves("ASIA1");
             scene.pass(TICK).waits();
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_waited_gets_what_came_though_it_is_in_its_window_from_the_start() {
+    let wide = RefreshPolicy::on_demand().with_mandatory_window(HOUR);
+    for policy in [RefreshPolicy::sdk_standard(), wide] {
+        let mut scene = Scene::new(policy);
+        let attempt = scene.ask();
+        scene.succeed(secs(50));
+        for _ in 0..2 {
+            let outcome = scene.life.outcome(scene.now(), attempt);
+            assert!(matches!(outcome, Read::Serve(_)), "{outcome:?}");
+        }
+        scene.rests();
+    }
+}
+
+#[test]
+fn a_session_in_its_last_moments_is_not_refused_for_an_error_that_is_still_kept() {
+    for left in 2..30 {
+        let mut scene = Scene::holding(RefreshPolicy::on_demand(), HOUR);
+        scene.pass_to_remaining(secs(left)).ask();
+        scene.fail(denied());
+        while scene.remaining() > END_GUARD {
+            assert!(!matches!(scene.read(), Read::Refuse(_)), "{:?}", scene.life);
+            scene.pass(SECOND / 4);
         }
     }
 }
