@@ -27,14 +27,6 @@ pub enum Clock {
     Simulated(Simulated),
 }
 
-/// A reader's look at the time.
-pub(crate) struct Glance {
-    pub(crate) now: Moment,
-    /// Whether the process-wide watch vouches for it, which also says that this process' threads run (after a
-    /// `fork` they don't).
-    pub(crate) watched: bool,
-}
-
 // === impl Clock ===
 
 impl Clock {
@@ -46,16 +38,13 @@ impl Clock {
         }
     }
 
-    /// The time for a reader: one coarse clock read while the watch vouches for how both clocks stand to each
-    /// other, and both clocks otherwise.
+    /// The time for a reader by one coarse clock read, while the process-wide watch vouches for how both clocks
+    /// stand to each other. `None`: look at both.
     #[inline]
-    pub(crate) fn glance(&self) -> Glance {
+    pub(crate) fn glance(&self) -> Option<Moment> {
         match self {
-            Self::System => match LANE.glance(system::coarse_wall) {
-                Some(now) => Glance { now, watched: true },
-                None => Glance { now: system::now(), watched: false },
-            },
-            Self::Simulated(simulated) => Glance { now: simulated.now(), watched: true },
+            Self::System => LANE.glance(system::coarse_wall),
+            Self::Simulated(_) => None,
         }
     }
 

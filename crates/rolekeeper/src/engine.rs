@@ -177,6 +177,11 @@ impl Engine {
         self.nudge.notified().await;
     }
 
+    /// The source is asked from now on, after the fetch has waited for its turn.
+    pub(crate) fn asked(&self, now: Moment) {
+        self.lock().lifecycle.asked(now);
+    }
+
     /// The outcome of `attempt`.
     pub(crate) fn finish(&self, now: Moment, attempt: u64, outcome: Result<Issued, Failure>) {
         self.drive(now, |lifecycle| match outcome {

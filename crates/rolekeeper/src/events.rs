@@ -79,8 +79,8 @@ impl Event {
                 failure = %refusal.failure,
                 kind = %refusal.failure.kind,
                 in_a_row = refusal.attempts,
-                next_try = ?refusal.next_try,
-                valid_for = ?remaining,
+                next_try_seconds = refusal.next_try.map(|wait| wait.as_secs_f64()),
+                valid_seconds = remaining.as_secs_f64(),
                 "a fetch failed"
             ),
             EventKind::Rejected { access_key_id } => {

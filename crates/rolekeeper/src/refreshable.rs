@@ -8,13 +8,12 @@ mod status;
 use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use aws_credential_types::Credentials as SdkCredentials;
-use rolekeeper_core::{Moment, Read, RefreshMode, RefreshPolicy, Session};
+use rolekeeper_core::{Moment, Read, RefreshPolicy, Session};
 use tokio::sync::broadcast;
 
 use crate::{
     Source,
-    adapters::{SdkForm, sdk_credentials},
+    adapters::SdkForm,
     cell::{Cell, Current},
     clock::Clock,
     engine::Engine,
@@ -219,17 +218,17 @@ impl RefreshableCredentials {
         self.inner.quick()
     }
 
-    /// `current` in the SDK's form, made once for each session.
-    pub(crate) fn sdk_credentials(&self, current: &Current) -> SdkCredentials {
-        let made = self.inner.sdk_form.load();
-        if let Some((session, credentials)) = made.as_deref()
-            && std::ptr::eq(Arc::as_ptr(session), &raw const **current)
+    /// What `pick` takes of `current` in the SDK's form, which is made once for each session.
+    #[inline]
+    pub(crate) fn sdk_form<T>(&self, current: &Current, pick: impl FnOnce(&SdkForm) -> T) -> T {
+        if let Some(made) = self.inner.sdk_form.load().as_deref()
+            && made.is_of(current)
         {
-            return credentials.clone();
+            return pick(made);
         }
-        let credentials = sdk_credentials(current);
-        self.inner.sdk_form.store(Some(Arc::new((current.share(), credentials.clone()))));
-        credentials
+        let made = Arc::new(SdkForm::of(current));
+        self.inner.sdk_form.store(Some(Arc::clone(&made)));
+        pick(&made)
     }
 }
 
@@ -248,16 +247,17 @@ impl Inner {
     /// The readers' path: the cell's session, if it is valid.
     #[inline]
     fn quick(&self) -> Option<Current> {
-        let mut watched = true;
-        let current = self.cell.take(|| {
-            let glance = self.clock.glance();
-            watched = glance.watched;
-            glance.now
-        });
-        if !watched && self.policy.mode() == RefreshMode::Background {
+        self.cell.take(|| self.clock.glance().unwrap_or_else(|| self.look_closer()))
+    }
+
+    /// Both clocks. If it is the watch that stands still, this may be a forked child, where no thread runs: then it
+    /// needs a refresher of its own.
+    #[cold]
+    fn look_closer(&self) -> Moment {
+        if matches!(self.clock, Clock::System) {
             self.have_refresher();
         }
-        current
+        self.now()
     }
 
     /// This process' engine; a forked child makes its own of what the parent's cell held.

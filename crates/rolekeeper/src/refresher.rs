@@ -74,7 +74,7 @@ impl<W: World> Work<W> {
     /// One attempt, to its end or the engine's.
     async fn fetch(&self, attempt: u64) {
         let (engine, world) = (&self.engine, &self.world);
-        let mut fetch = pin!(caught(attempt_once(world)));
+        let mut fetch = pin!(caught(attempt_once(engine, world)));
         // What the session held goes through meanwhile is told in time, however long the fetch takes.
         while let Task::Sleep(wakeup) = engine.next_task(world.now()) {
             if let Some(outcome) = either(fetch.as_mut(), self.rest(wakeup)).await {
@@ -96,8 +96,9 @@ impl<W: World> Drop for Work<W> {
 }
 
 /// One fetch, in its turn and with its time limit.
-async fn attempt_once(world: &impl World) -> Result<Issued, Failure> {
+async fn attempt_once(engine: &Engine, world: &impl World) -> Result<Issued, Failure> {
     world.turn().await;
+    engine.asked(world.now());
     let limit = world.attempt_timeout();
     either(world.fetch(), world_sleep(world, limit)).await.unwrap_or_else(|| {
         Err(Failure::unavailable(format!("no answer within {}", Seconds(limit))))

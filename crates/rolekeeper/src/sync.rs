@@ -6,4 +6,4 @@ pub(crate) use std::sync::{
     atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
-pub(crate) use arc_swap::{ArcSwapOption as Slot, Guard};
+pub(crate) use arc_swap::{ArcSwap as Slot, Guard};

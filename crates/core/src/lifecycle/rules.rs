@@ -166,6 +166,7 @@ impl Lifecycle {
     }
 
     pub(super) fn hold(&mut self, now: Moment, session: Arc<Session>) {
+        let is_first = self.held.is_none();
         let Windows { refresh, mandatory } =
             self.policy.windows(session.lifetime(), &mut self.chance);
         let end = session.end();
@@ -189,8 +190,10 @@ impl Lifecycle {
         });
         self.trouble = None;
         self.wanted = false;
-        // Nobody has read it yet, and it is not to count as idle before its time.
-        self.last_read = self.last_read.max(Some(now.elapsed));
+        if is_first {
+            // Nobody can have read it yet, and it is not to count as idle before its time. A refresh is no read.
+            self.last_read = self.last_read.max(Some(now.elapsed));
+        }
     }
 
     /// When an answer that comes now was dated: now, or at the fetch's beginning if it took longer than any

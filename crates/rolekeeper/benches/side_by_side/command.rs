@@ -76,9 +76,9 @@ fn not_run(why: &str) -> Row {
     }
 }
 
-const WHAT: &str = "`rolekeeper credential-process`, start to exit, static base and the sandbox";
-const MUST_BE: &str = "reported beside `/bin/true` and, where installed, `aws configure \
-                       export-credentials`";
+const WHAT: &str = "rolekeeper credential-process, start to exit, static base and the sandbox";
+const MUST_BE: &str =
+    "reported beside /bin/true and, where installed, aws configure export-credentials";
 
 // === impl Commands ===
 
@@ -101,18 +101,18 @@ impl Commands {
         let (aws_ratio, aws_time) = match &self.aws {
             Some(Aws { version, .. }) => (
                 format!("the AWS CLI takes {:.0} × as long", aws / ours),
-                format!("`aws configure export-credentials` {} ({version})", millis(aws)),
+                format!("aws {} ({version})", millis(aws)),
             ),
             None => (
                 "the AWS CLI was not run".into(),
-                "no `aws` with `configure export-credentials` on PATH or in target/venv".into(),
+                "no AWS CLI v2 here (v1 has no such command)".into(),
             ),
         };
         Ok(Row {
             what: WHAT.into(),
             must_be: MUST_BE.into(),
-            ratios: format!("{:.1} × `/bin/true`; {aws_ratio}", ours / bare),
-            absolute: format!("{}; `/bin/true` {}; {aws_time}", millis(ours), millis(bare)),
+            ratios: format!("{:.1} × /bin/true; {aws_ratio}", ours / bare),
+            absolute: format!("{}; /bin/true {}; {aws_time}", millis(ours), millis(bare)),
             met: Some(true),
         })
     }

@@ -40,7 +40,7 @@ pub(crate) async fn rows() -> Vec<Row> {
 
     // Then: with a session held and a refresher at work for each, over an instant source.
     let keyring = Keyring::new().with_pace(PACE);
-    let threads = machine::threads();
+    let (threads, files) = (machine::threads(), machine::files());
     let before = machine::resident_bytes();
     for number in 1..=ROLES {
         let account = Some(format!("{number:012}"));
@@ -51,7 +51,7 @@ pub(crate) async fn rows() -> Vec<Row> {
         credentials.get().await.expect("the source works");
     }
     let bytes_held = per_role(machine::resident_bytes() - before);
-    let threads = machine::threads() - threads;
+    let (threads, files) = (machine::threads() - threads, machine::files() - files);
 
     let before = process_cpu();
     for credentials in &all {
@@ -73,8 +73,8 @@ pub(crate) async fn rows() -> Vec<Row> {
                   tokio keeps"
                 .into(),
         ratios: format!(
-            "threads more: {threads} for {ROLES} roles (the clock watch, if any); one tokio task \
-             and one tokio timer a role"
+            "threads more: {threads}, for all roles (the clock watch); files or system timers \
+             more: {files}"
         ),
         absolute: format!(
             "{bytes_unfetched} bytes a role over AssumeRole before its first fetch; {bytes_held} \
@@ -83,7 +83,7 @@ pub(crate) async fn rows() -> Vec<Row> {
             refresh.as_secs_f64() * 1e6,
             fetch.as_secs_f64() * 1e6
         ),
-        met: Some(threads <= 1),
+        met: Some(threads <= 1 && files == 0),
     }]
 }
 

@@ -82,6 +82,11 @@ pub(crate) fn threads() -> i64 {
     of_process("Threads:")
 }
 
+/// Open files; a timer of the system's would be one.
+pub(crate) fn files() -> i64 {
+    fs::read_dir("/proc/self/fd").map_or(0, |files| files.count()).try_into().unwrap_or(0)
+}
+
 fn of_process(field: &str) -> i64 {
     let status = read("/proc/self/status");
     let value = status.lines().find_map(|line| line.strip_prefix(field));

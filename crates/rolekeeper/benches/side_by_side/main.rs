@@ -27,6 +27,9 @@
 //! **Commands** take turns too: wall time from before the start to after the end. The STS they call is the
 //! sandbox, in this process.
 //!
+//! A part of it alone, printed and not written: `cargo bench -p rolekeeper --bench side_by_side -- reads`, or
+//! `roles`, `stalls`, `cold`, `commands`.
+//!
 //! Other load on the machine moves the absolute figures and hardly the ratios; the load average at the beginning and
 //! at the end is printed.
 
@@ -68,27 +71,36 @@ fn main() -> ExitCode {
 }
 
 fn run() -> io::Result<()> {
+    let only: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let machine = machine::Machine::look();
-    let memory = step("10,000 roles", || runtime.block_on(keyring::rows()));
+    let mut rows = Vec::new();
+    // Says what is going on: the whole takes about a minute and a half.
+    let mut step = |name: &str, measure: &dyn Fn() -> io::Result<Vec<Row>>| {
+        if only.is_empty() || only.iter().any(|wanted| wanted == name) {
+            let _ = writeln!(io::stderr(), "measuring: {name}");
+            rows.extend(measure()?);
+        }
+        io::Result::Ok(())
+    };
+    // Memory in a fresh heap; it stands last in the table.
     let components = runtime.block_on(sdk::components());
-    let reads = step("reads", || reads::rows(&runtime, &components));
-    let stalls = step("stalls", || runtime.block_on(stalls::rows(&components)));
-    let cold = step("cold starts", || runtime.block_on(cold::rows(&components)));
-    let commands = step("commands", || runtime.block_on(command::rows()))?;
+    step("roles", &|| Ok(runtime.block_on(keyring::rows())))?;
+    step("reads", &|| Ok(reads::rows(&runtime, &components)))?;
+    step("stalls", &|| Ok(runtime.block_on(stalls::rows(&components))))?;
+    step("cold", &|| Ok(runtime.block_on(cold::rows(&components))))?;
+    step("commands", &|| runtime.block_on(command::rows()))?;
+    if only.is_empty() {
+        rows.rotate_left(1);
+    }
 
-    let rows: Vec<Row> = [reads, stalls, cold, commands, memory].into_iter().flatten().collect();
     let report = Report { machine: machine.told(), rows };
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", report.text())?;
+    writeln!(io::stdout(), "{}", report.text())?;
+    if !only.is_empty() {
+        return Ok(());
+    }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bench/RESULTS.md");
     std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
     std::fs::write(path, report.markdown())
-}
-
-/// Says what is going on: the whole takes about a minute and a half.
-fn step<T>(name: &str, measure: impl FnOnce() -> T) -> T {
-    let _ = writeln!(io::stderr(), "measuring: {name}");
-    measure()
 }

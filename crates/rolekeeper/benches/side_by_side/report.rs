@@ -21,7 +21,7 @@ pub(crate) struct Report {
 const HEADINGS: [&str; COLUMNS] = ["what", "must be", "measured", "met"];
 const COLUMNS: usize = 4;
 /// With two blanks between them, 80.
-const WIDTHS: [usize; COLUMNS] = [17, 20, 34, 3];
+const WIDTHS: [usize; COLUMNS] = [19, 18, 34, 3];
 const GAP: &str = "  ";
 
 // === impl Row ===

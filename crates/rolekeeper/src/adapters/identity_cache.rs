@@ -26,6 +26,7 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::config_bag::ConfigBag;
 use rolekeeper_core::{Failure, RefreshPolicy};
 
+use super::SdkForm;
 use crate::{
     Clock, RefreshableCredentials, Source,
     sources::{Fetch, issued_of},
@@ -162,7 +163,7 @@ impl IdentityCache {
 
     async fn identity(credentials: &RefreshableCredentials) -> Result<Identity, crate::Error> {
         let current = credentials.get().await?;
-        Ok(credentials.sdk_credentials(&current).into())
+        Ok(credentials.sdk_form(&current, SdkForm::identity))
     }
 }
 
@@ -173,12 +174,14 @@ impl ResolveCachedIdentity for IdentityCache {
         components: &'a RuntimeComponents,
         config: &'a ConfigBag,
     ) -> IdentityFuture<'a> {
-        let entry = self.entry(resolver.cache_partition());
-        if let Some(credentials) = entry.kept.get()
+        let partition = resolver.cache_partition();
+        if let Some(entry) = self.entries.load().get(&partition)
+            && let Some(credentials) = entry.kept.get()
             && let Some(current) = credentials.quick()
         {
-            return IdentityFuture::ready(Ok(credentials.sdk_credentials(&current).into()));
+            return IdentityFuture::ready(Ok(credentials.sdk_form(&current, SdkForm::identity)));
         }
+        let entry = self.entry(partition);
         let call = Call { resolver, components, config };
         IdentityFuture::new(async move {
             if let Some(credentials) = entry.kept.get() {

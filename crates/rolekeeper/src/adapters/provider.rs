@@ -11,9 +11,17 @@ use aws_credential_types::{
     attributes::AccountId,
     provider::{ProvideCredentials, error::CredentialsError, future},
 };
+use aws_smithy_runtime_api::client::identity::Identity;
 use rolekeeper_core::{FailureKind, Session};
 
-use crate::{Error, RefreshableCredentials};
+use crate::{Current, Error, RefreshableCredentials};
+
+/// A session as the SDK's providers and as its identity caches hand it out; clones share one copy of the secrets.
+pub(crate) struct SdkForm {
+    session: Arc<Session>,
+    credentials: SdkCredentials,
+    identity: Identity,
+}
 
 /// What the SDK says of where credentials came from.
 const PROVIDER_NAME: &str = "rolekeeper";
@@ -24,16 +32,19 @@ impl ProvideCredentials for RefreshableCredentials {
         Self: 'a,
     {
         match self.quick() {
-            Some(current) => future::ProvideCredentials::ready(Ok(self.sdk_credentials(&current))),
+            Some(current) => {
+                let credentials = self.sdk_form(&current, SdkForm::credentials);
+                future::ProvideCredentials::ready(Ok(credentials))
+            }
             None => future::ProvideCredentials::new(async {
                 let current = self.get().await.map_err(sdk_error)?;
-                Ok(self.sdk_credentials(&current))
+                Ok(self.sdk_form(&current, SdkForm::credentials))
             }),
         }
     }
 
     fn fallback_on_interrupt(&self) -> Option<SdkCredentials> {
-        self.current().map(|current| self.sdk_credentials(&current))
+        self.current().map(|current| self.sdk_form(&current, SdkForm::credentials))
     }
 }
 
@@ -62,5 +73,24 @@ fn sdk_error(error: Error) -> CredentialsError {
     }
 }
 
-/// The SDK's form of the newest session, made once for each.
-pub(crate) type SdkForm = (Arc<Session>, SdkCredentials);
+// === impl SdkForm ===
+
+impl SdkForm {
+    pub(crate) fn of(current: &Current) -> Self {
+        let credentials = sdk_credentials(current);
+        Self { session: current.share(), identity: credentials.clone().into(), credentials }
+    }
+
+    #[inline]
+    pub(crate) fn is_of(&self, session: &Session) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.session), session)
+    }
+
+    pub(crate) fn credentials(&self) -> SdkCredentials {
+        self.credentials.clone()
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
+}

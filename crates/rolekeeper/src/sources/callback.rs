@@ -159,24 +159,21 @@ fn complete(issued: Issued) -> Result<Issued, Failure> {
 }
 
 fn failure_of<E: fmt::Display + 'static>(error: E) -> Failure {
-    let any: &dyn Any = &error;
-    if let Some(failure) = any.downcast_ref::<Failure>() {
-        return failure.clone();
-    }
-    if let Some(error) = any.downcast_ref::<crate::Error>() {
-        return error.clone().into();
-    }
+    own_failure(&error).unwrap_or_else(|| Failure::unavailable(error.to_string()))
+}
+
+/// The failure that an error is already, boxed or not.
+pub(super) fn own_failure<E: 'static>(error: &E) -> Option<Failure> {
+    let any: &dyn Any = error;
+    let of_ours = |failure: Option<&Failure>, error: Option<&crate::Error>| {
+        failure.cloned().or_else(|| error.cloned().map(Failure::from))
+    };
     let boxed = any
         .downcast_ref::<Box<dyn StdError + Send + Sync>>()
         .map(|error| &**error as &(dyn StdError + 'static))
         .or_else(|| any.downcast_ref::<Box<dyn StdError>>().map(|error| &**error));
-    if let Some(failure) = boxed.and_then(|error| error.downcast_ref::<Failure>()) {
-        return failure.clone();
-    }
-    if let Some(error) = boxed.and_then(|error| error.downcast_ref::<crate::Error>()) {
-        return error.clone().into();
-    }
-    Failure::unavailable(error.to_string())
+    of_ours(any.downcast_ref(), any.downcast_ref())
+        .or_else(|| boxed.and_then(|error| of_ours(error.downcast_ref(), error.downcast_ref())))
 }
 
 // === impl FromProvider ===

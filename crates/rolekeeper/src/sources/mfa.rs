@@ -4,6 +4,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use rolekeeper_core::{Failure, Secret};
 
+use super::callback::own_failure;
+
 /// What [`MfaPrompt`] is asked about.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -37,12 +39,13 @@ type Ask = dyn Fn(MfaRequest) -> Answer + Send + Sync;
 // === impl MfaPrompt ===
 
 impl MfaPrompt {
-    /// Asks by an async function. What it returns is trimmed; an error means that nobody gave a code.
+    /// Asks by an async function. What it returns is trimmed; an error means that nobody gave a code. A [`Failure`] stays
+    /// as it is, with its hint.
     pub fn new<F, Fut, E>(ask: F) -> Self
     where
         F: Fn(MfaRequest) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<String, E>> + Send + 'static,
-        E: fmt::Display,
+        E: fmt::Display + 'static,
     {
         Self(Arc::new(move |request| {
             let serial = request.serial.clone();
@@ -50,7 +53,7 @@ impl MfaPrompt {
             Box::pin(async move {
                 match answer.await {
                     Ok(code) => parse(&serial, code),
-                    Err(error) => Err(declined(&serial, &error.to_string())),
+                    Err(error) => Err(refused(&serial, &error)),
                 }
             })
         }))
@@ -66,12 +69,13 @@ impl MfaPrompt {
         let ask = Arc::new(ask);
         Self::new(move |request| {
             let ask = Arc::clone(&ask);
+            let serial = request.serial.clone();
             async move {
                 let asked = tokio::task::spawn_blocking(move || ask(request)).await;
                 match asked {
                     Ok(Ok(code)) => Ok(code),
-                    Ok(Err(error)) => Err(error.to_string()),
-                    Err(_) => Err("the function that asks for it panicked".to_owned()),
+                    Ok(Err(error)) => Err(refused(&serial, &error)),
+                    Err(_) => Err(declined(&serial, "the function that asks for it panicked")),
                 }
             }
         })
@@ -86,6 +90,10 @@ impl MfaPrompt {
 pub(crate) fn nobody(serial: &str) -> Failure {
     Failure::needs_person(format!("a code of the MFA device `{serial}` is wanted"))
         .with_hint("pass a function that asks for the code, or run the command in a terminal")
+}
+
+fn refused<E: fmt::Display + 'static>(serial: &str, error: &E) -> Failure {
+    own_failure(error).unwrap_or_else(|| declined(serial, &error.to_string()))
 }
 
 fn declined(serial: &str, why: &str) -> Failure {

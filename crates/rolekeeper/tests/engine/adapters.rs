@@ -112,7 +112,8 @@ impl ProvideCredentials for Provider {
             if *self.0.fails.lock().unwrap() {
                 return Err(CredentialsError::provider_error("the vault is sealed"));
             }
-            let expiry = self.0.life.map(|life| SystemTime::from(self.0.clock.now().wall.after(life)));
+            let expiry =
+                self.0.life.map(|life| SystemTime::from(self.0.clock.now().wall.after(life)));
             let key = format!("ASIA{number:04}");
             Ok(SdkCredentials::new(key, SECRET, Some(SECRET.into()), expiry, "test"))
         })
@@ -226,8 +227,10 @@ async fn identities_are_refreshed_in_the_background_and_no_request_waits() {
         assert_eq!(clock.now().elapsed.since(start), Duration::ZERO);
         pass(MINUTE).await;
     }
-    let last = format!("ASIA{:04}", provider.calls());
-    assert_eq!(service.last_key(), last);
+    ask(&client).await.unwrap();
+    // The next one may be under way at this moment.
+    let newest = [0, 1].map(|less| format!("ASIA{:04}", provider.calls() - less));
+    assert!(newest.contains(&service.last_key()), "{newest:?}: {}", service.last_key());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,7 @@
 //! Plain threads, with no runtime anywhere: real time, and a source that answers at once.
 
 use std::{
-    env, fs,
-    process::Command,
+    fs,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -17,10 +16,12 @@ use rolekeeper::{
     sources::Callback,
 };
 
-use crate::support::{SECRET, denied, issued};
+use crate::support::{SECRET, alone, denied, issued};
 
 /// A source that answers at once, and how often it was asked.
-fn source(answer: impl Fn(usize) -> Result<Issued, Failure> + Send + Sync + 'static) -> (Callback, Arc<AtomicUsize>) {
+fn source(
+    answer: impl Fn(usize) -> Result<Issued, Failure> + Send + Sync + 'static,
+) -> (Callback, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
     let callback = Callback::new("callback", move || {
@@ -37,16 +38,6 @@ fn until_2100(number: usize) -> Result<Issued, Failure> {
 /// The number of this process' threads.
 fn threads() -> usize {
     fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
-}
-
-/// Runs one of the ignored tests below in a process of its own, where nobody else starts threads.
-fn alone(test: &str) {
-    let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", test, "--ignored", "--test-threads=1"])
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && told.contains("1 passed"), "{told}");
 }
 
 struct Unpark(Thread);
@@ -81,6 +72,18 @@ fn plain_threads_read_and_share_one_fetch() {
         });
         assert_eq!(calls.load(Ordering::SeqCst), 1);
     }
+}
+
+#[test]
+fn on_demand_a_plain_thread_does_the_work_itself() {
+    let reader = thread::current().id();
+    let (source, _) = source(move |number| {
+        assert_eq!(thread::current().id(), reader);
+        until_2100(number)
+    });
+    let policy = RefreshPolicy::on_demand();
+    let credentials = RefreshableCredentials::builder(source).policy(policy).build();
+    credentials.blocking_get().unwrap();
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rolekeeper::{Clock, FailureKind, Moment, RefreshPolicy, RefreshableCredentials, clock::Simulated};
+use rolekeeper::{
+    Clock, FailureKind, Moment, RefreshPolicy, RefreshableCredentials, clock::Simulated,
+};
 use rolekeeper_core::{Lifecycle, Wake};
 
 use crate::support::{Answer, HOUR, Script, down, issued, pass, session, settle, timed};

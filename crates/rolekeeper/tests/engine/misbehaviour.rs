@@ -89,7 +89,8 @@ async fn sessions_of_seconds_are_fetched_no_more_than_once_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_gives_the_same_session_again_is_asked_less_and_less_often_but_not_in_a_loop() {
+async fn a_source_that_gives_the_same_session_again_is_asked_less_and_less_often_but_not_in_a_loop()
+{
     let clock = Simulated::new();
     let script = Script::new(&clock);
     // A container that hands on one session until its end.

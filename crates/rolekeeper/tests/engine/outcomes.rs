@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use rolekeeper::{EventKind, FailureKind, RefreshPolicy, clock::Simulated};
 
-use crate::support::{
-    Answer, HOUR, MINUTE, Script, denied, down, pass, session, settle, timed,
-};
+use crate::support::{Answer, HOUR, MINUTE, Script, denied, down, pass, session, settle, timed};
 
 #[tokio::test(start_paused = true)]
 async fn a_patient_reader_waits_through_transient_failures() {

@@ -15,7 +15,11 @@ struct Tally {
 }
 
 /// 64 readers, each of whom reads every 3 s for so long.
-async fn swarm(credentials: &RefreshableCredentials, clock: &Simulated, how_long: Duration) -> Tally {
+async fn swarm(
+    credentials: &RefreshableCredentials,
+    clock: &Simulated,
+    how_long: Duration,
+) -> Tally {
     let reader = |number: u64| {
         let (credentials, clock) = (credentials.clone(), clock.clone());
         async move {
@@ -96,7 +100,8 @@ async fn no_reader_waits_or_fails_while_the_source_refuses() {
     assert_eq!(tally, Tally { failed: 0, waited: 0 });
     assert_eq!(with_readers, alone);
     // Once a minute; more often only in the session's last minutes.
-    let waits: Vec<_> = alone[1..].windows(2).map(|pair| pair[1].since(pair[0]).as_secs_f64()).collect();
+    let waits: Vec<_> =
+        alone[1..].windows(2).map(|pair| pair[1].since(pair[0]).as_secs_f64()).collect();
     assert!(waits.iter().all(|wait| (0.9..66.1).contains(wait)), "{waits:?}");
     assert!(waits[..20].iter().all(|wait| *wait > 53.9), "{waits:?}");
 }

@@ -30,6 +30,17 @@ async fn a_rejection_brings_about_a_fetch_at_once_and_readers_wait_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rejection_needs_no_reader_to_bring_about_its_fetch() {
+    let clock = Simulated::new();
+    let script = Script::new(&clock);
+    let credentials = script.kept();
+    credentials.get().await.unwrap();
+    credentials.rejected("ASIA0001");
+    settle().await;
+    assert_eq!(script.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn rejections_bring_about_one_fetch_in_ten_seconds() {
     let clock = Simulated::new();
     let script = Script::new(&clock);

@@ -1,10 +1,6 @@
 //! Handles outlive the runtimes that refreshers run in.
 
-use std::{
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+use std::{sync::mpsc, thread, time::Duration};
 
 use rolekeeper::{Clock, RefreshPolicy, RefreshableCredentials, clock::Simulated};
 use tokio::runtime::{Builder, Runtime};
@@ -68,7 +64,8 @@ fn a_fetch_that_its_runtime_took_along_is_made_again_for_the_next_reader() {
         });
         drop(first);
         assert_eq!(script.calls(), 1);
-        let generation = runtime().block_on(async { credentials.get().await.unwrap().generation() });
+        let generation =
+            runtime().block_on(async { credentials.get().await.unwrap().generation() });
         assert_eq!((generation, script.calls()), (1, 2), "{:?}", policy.mode());
     }
 }
@@ -122,7 +119,8 @@ fn a_reader_that_waits_elsewhere_takes_over_when_the_refreshers_runtime_goes() {
             runtime.block_on(async {
                 let read = credentials.get();
                 let mut read = std::pin::pin!(read);
-                let poll = std::future::poll_fn(|cx| std::task::Poll::Ready(read.as_mut().poll(cx)));
+                let poll =
+                    std::future::poll_fn(|cx| std::task::Poll::Ready(read.as_mut().poll(cx)));
                 assert!(poll.await.is_pending());
                 told.send(()).unwrap();
                 read.await.map(|session| session.generation())

@@ -6,18 +6,14 @@ use std::{
     time::Duration,
 };
 
-use rolekeeper::{
-    Clock, Keyring, RefreshPolicy, adapters::IdentityCache, clock::Simulated,
-};
+use rolekeeper::{Clock, Keyring, RefreshPolicy, adapters::IdentityCache, clock::Simulated};
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
     span,
 };
 
-use crate::support::{
-    Answer, HOUR, MINUTE, SECRET, Script, denied, down, pass, settle,
-};
+use crate::support::{Answer, HOUR, MINUTE, SECRET, Script, alone, denied, down, pass, settle};
 
 /// Keeps all that is logged.
 #[derive(Clone, Debug, Default)]
@@ -65,8 +61,14 @@ fn assert_discreet(what: impl fmt::Debug) {
     }
 }
 
+#[test]
+fn no_secret_is_seen_in_any_state() {
+    alone("secrets::child_any_state");
+}
+
 #[tokio::test(start_paused = true)]
-async fn no_secret_is_seen_in_any_state() {
+#[ignore = "run in a process of its own by the test above"]
+async fn child_any_state() {
     let log = Log::default();
     let _logging = tracing::subscriber::set_default(log.clone());
     for policy in [

@@ -2,7 +2,9 @@
 
 use std::{
     collections::VecDeque,
+    env,
     future::pending,
+    process::Command,
     sync::{Arc, Mutex, Weak},
     time::Duration,
 };
@@ -231,10 +233,7 @@ pub(crate) async fn pass(duration: Duration) {
 }
 
 /// How long `future` took by the virtual clock, and what it came to.
-pub(crate) async fn timed<T>(
-    clock: &Simulated,
-    future: impl Future<Output = T>,
-) -> (Duration, T) {
+pub(crate) async fn timed<T>(clock: &Simulated, future: impl Future<Output = T>) -> (Duration, T) {
     let start = clock.now().elapsed;
     let value = future.await;
     (clock.now().elapsed.since(start), value)
@@ -255,4 +254,14 @@ pub(crate) async fn all_at_once<T: Send + 'static>(
         done.push(task.await.unwrap());
     }
     done
+}
+
+/// Runs an ignored test in a process of its own, where nobody else starts threads or decides what is logged.
+pub(crate) fn alone(test: &str) {
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--test-threads=1"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
 }

@@ -7,21 +7,21 @@ pub(crate) use std::sync::Arc;
 use loom::sync::Mutex;
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-/// What `ArcSwapOption` promises: each load gives what some store put there, in one piece.
-pub(crate) struct Slot<T>(Mutex<Option<Arc<T>>>);
+/// What `ArcSwap` promises: each load gives what some store put there, in one piece.
+pub(crate) struct Slot<T>(Mutex<Arc<T>>);
 
 pub(crate) struct Guard<T>(T);
 
 impl<T> Slot<T> {
-    pub(crate) fn const_empty() -> Self {
-        Self(Mutex::new(None))
+    pub(crate) fn from_pointee(value: T) -> Self {
+        Self(Mutex::new(Arc::new(value)))
     }
 
-    pub(crate) fn load(&self) -> Guard<Option<Arc<T>>> {
+    pub(crate) fn load(&self) -> Guard<Arc<T>> {
         Guard(self.0.lock().unwrap().clone())
     }
 
-    pub(crate) fn store(&self, value: Option<Arc<T>>) {
+    pub(crate) fn store(&self, value: Arc<T>) {
         *self.0.lock().unwrap() = value;
     }
 }

@@ -8,15 +8,14 @@ use std::{
 };
 
 use rolekeeper_core::{
-    Credentials, Failure, Issued, Moment, Read, RefreshMode, RefreshPolicy, Session,
-    WallTime,
+    Credentials, Failure, Issued, Moment, Read, RefreshMode, RefreshPolicy, Session, WallTime,
 };
 use shuttle::{
     future::{JoinHandle, spawn, yield_now},
     rand::{Rng, thread_rng},
     sync::{
         Mutex,
-        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -25,6 +24,9 @@ use super::{
     engine::Engine,
     refresher::{self, World},
 };
+
+/// Longer than any backoff or time limit.
+const LONG: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Answer {
@@ -52,6 +54,7 @@ struct Universe {
     fetching: AtomicUsize,
     sessions: AtomicU64,
     answers: Mutex<Vec<Answer>>,
+    stands_still: AtomicBool,
 }
 
 struct ModelWorld(Arc<Universe>);
@@ -70,13 +73,24 @@ impl Shell {
             fetching: AtomicUsize::new(0),
             sessions: AtomicU64::new(0),
             answers: Mutex::new(vec![Answer::Session]),
+            stands_still: AtomicBool::new(false),
         });
-        let shell =
-            Self(Arc::new(Inner { policy, cell, engine, universe, at_work: Mutex::new(Vec::new()) }));
+        let shell = Self(Arc::new(Inner {
+            policy,
+            cell,
+            engine,
+            universe,
+            at_work: Mutex::new(Vec::new()),
+        }));
         if shell.0.policy.mode() == RefreshMode::Background {
             shell.start_refresher();
         }
         shell
+    }
+
+    /// Whoever sleeps for minutes is woken by somebody or never.
+    pub(super) fn let_time_stand_still(&self) {
+        self.0.universe.stands_still.store(true, Ordering::SeqCst);
     }
 
     /// Any of these, each time.
@@ -136,7 +150,7 @@ impl Shell {
 
     pub(super) async fn pass_some_time(&self) {
         let minutes = thread_rng().gen_range(0..40);
-        ModelWorld(Arc::clone(&self.0.universe)).sleep(Duration::from_secs(60 * minutes)).await;
+        self.0.universe.pass(Duration::from_secs(60 * minutes)).await;
     }
 
     /// After this nobody is at work, and nothing is held or offered.
@@ -199,7 +213,16 @@ impl Shell {
 
 impl Universe {
     fn now(&self) -> Moment {
-        Moment::default().after(Duration::from_nanos(self.now.load(Ordering::SeqCst).unsigned_abs()))
+        let run = self.now.load(Ordering::SeqCst).unsigned_abs();
+        Moment::default().after(Duration::from_nanos(run))
+    }
+
+    async fn pass(&self, duration: Duration) {
+        let end = self.now().after(duration).elapsed;
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        self.now.fetch_max(end.as_nanos(), Ordering::SeqCst);
     }
 }
 
@@ -211,11 +234,10 @@ impl World for ModelWorld {
     }
 
     async fn sleep(&self, duration: Duration) {
-        let end = self.now().after(duration).elapsed;
-        for _ in 0..3 {
-            yield_now().await;
+        if duration > LONG && self.0.stands_still.load(Ordering::SeqCst) {
+            return pending().await;
         }
-        self.0.now.fetch_max(end.as_nanos(), Ordering::SeqCst);
+        self.0.pass(duration).await;
     }
 
     async fn turn(&self) {

@@ -1,30 +1,35 @@
 //! shuttle's primitives by the names that the engine knows. The session type is the core's and comes in
 //! std's `Arc`, whose counts are no part of these models.
 
-use std::ops::Deref;
 pub(crate) use std::sync::{Arc, PoisonError};
-
-
-pub(crate) use shuttle::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    ops::{Deref, DerefMut},
+    sync::LockResult,
 };
 
-/// What `ArcSwapOption` promises: each load gives what some store put there, in one piece.
-pub(crate) struct Slot<T>(Mutex<Option<Arc<T>>>);
+pub(crate) use shuttle::sync::atomic::{AtomicBool, Ordering};
+use shuttle::{sync, thread};
+
+/// shuttle's, with others getting their turn after the unlocking too.
+pub(crate) struct Mutex<T>(sync::Mutex<T>);
+
+pub(crate) struct MutexGuard<'a, T>(Option<sync::MutexGuard<'a, T>>);
+
+/// What `ArcSwap` promises: each load gives what some store put there, in one piece.
+pub(crate) struct Slot<T>(Mutex<Arc<T>>);
 
 pub(crate) struct Guard<T>(T);
 
 impl<T> Slot<T> {
-    pub(crate) fn const_empty() -> Self {
-        Self(Mutex::new(None))
+    pub(crate) fn from_pointee(value: T) -> Self {
+        Self(Mutex::new(Arc::new(value)))
     }
 
-    pub(crate) fn load(&self) -> Guard<Option<Arc<T>>> {
+    pub(crate) fn load(&self) -> Guard<Arc<T>> {
         Guard(self.0.lock().unwrap().clone())
     }
 
-    pub(crate) fn store(&self, value: Option<Arc<T>>) {
+    pub(crate) fn store(&self, value: Arc<T>) {
         *self.0.lock().unwrap() = value;
     }
 }
@@ -40,5 +45,38 @@ impl<T> Deref for Guard<T> {
 
     fn deref(&self) -> &T {
         &self.0
+    }
+}
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+        Ok(MutexGuard(Some(self.0.lock().unwrap())))
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().unwrap()
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().unwrap()
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        drop(self.0.take());
+        if !std::thread::panicking() {
+            thread::yield_now();
+        }
     }
 }
