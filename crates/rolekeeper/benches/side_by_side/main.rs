@@ -30,8 +30,9 @@
 //! A part of it alone, printed and not written: `cargo bench -p rolekeeper --bench side_by_side -- reads`, or
 //! `roles`, `stalls`, `cold`, `commands`.
 //!
-//! Other load on the machine moves the absolute figures and hardly the ratios; the load average at the beginning and
-//! at the end is printed.
+//! Other load on the machine moves the absolute figures more than the ratios, but it moves these too: with the other
+//! core busy, a read has been seen at 1.4 times the floor that took 1.0 times it alone. So the load average
+//! at the beginning and at the end is printed.
 
 mod cold;
 mod command;
