@@ -3,6 +3,8 @@
 //!
 //! Readers come here only when the cell has nothing for them.
 
+use std::sync::OnceLock;
+
 use rolekeeper_core::{
     Counters, Failure, Issued, Lifecycle, Moment, Read, RefreshMode, RefreshPolicy, Refusal,
     Session, Wake, Wakeup,
@@ -27,7 +29,8 @@ pub(crate) struct Engine {
     ended: watch::Sender<u64>,
     /// Tells the refresher that something has changed.
     nudge: Notify,
-    events: broadcast::Sender<Event>,
+    /// Made for the first who watches: its room for events is most of what an idle role would weigh.
+    events: OnceLock<broadcast::Sender<Event>>,
 }
 
 struct State {
@@ -82,7 +85,7 @@ impl Engine {
             }),
             ended: watch::Sender::new(0),
             nudge: Notify::new(),
-            events: broadcast::Sender::new(EVENTS_KEPT),
+            events: OnceLock::new(),
         }
     }
 
@@ -110,7 +113,7 @@ impl Engine {
             let event = Event::at(now, event, state.lifecycle.held());
             event.log();
             // Nobody listening is no error.
-            let _ = self.events.send(event);
+            let _ = self.events.get().map(|events| events.send(event));
         }
     }
 
@@ -288,7 +291,7 @@ impl Engine {
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+        self.events.get_or_init(|| broadcast::Sender::new(EVENTS_KEPT)).subscribe()
     }
 
     pub(crate) fn facts(&self, now: Moment) -> Facts {
