@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
 use crate::clock::Moment;

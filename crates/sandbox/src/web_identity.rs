@@ -1,7 +1,7 @@
 //! Decides whether an identity token (a JWT, HS256) is good, and whom it names.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::time::Duration;

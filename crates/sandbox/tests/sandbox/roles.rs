@@ -1,8 +1,6 @@
 //! Who may assume which role, for how long, and with what parameters.
 
-mod common;
-
-use common::{assume_role, demo, sts};
+use crate::common::{assume_role, demo, sts};
 use rolekeeper_sandbox::{Config, Sandbox};
 
 const SERIAL: &str = "arn:aws:iam::123456789012:mfa/demo";

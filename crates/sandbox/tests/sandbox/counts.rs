@@ -1,8 +1,6 @@
 //! Every call is counted once, under who called and what came of it.
 
-mod common;
-
-use common::{Key, assume_role, demo, list_buckets, sts};
+use crate::common::{Key, assume_role, demo, list_buckets, sts};
 use rolekeeper_sandbox::Sandbox;
 
 #[tokio::test]

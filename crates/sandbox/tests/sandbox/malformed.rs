@@ -1,10 +1,6 @@
 //! Nothing that can be sent brings the sandbox down, or makes it fail by itself.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
-
-mod common;
-
-use common::{demo, exchange, exchange_and_end, raw, sts};
+use crate::common::{demo, exchange, exchange_and_end, raw, sts};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rolekeeper_sandbox::{Running, Sandbox};

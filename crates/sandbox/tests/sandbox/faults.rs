@@ -1,12 +1,10 @@
 //! Each way to misbehave, and that it ends when it is told to.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
-
-mod common;
-
 use std::time::Duration;
 
-use common::{Answer, Call, Key, admin, assume_role, clock, demo, exchange, list_buckets, sts};
+use crate::common::{
+    Answer, Call, Key, admin, assume_role, clock, demo, exchange, list_buckets, sts,
+};
 use rolekeeper_sandbox::{AssumeRoleRefusal, Down, Failures, Faults, Running, Sandbox};
 
 async fn start(faults: Faults) -> (Running, Key) {
@@ -82,7 +80,8 @@ async fn a_call_hangs_until_the_fault_is_cleared_and_is_then_answered() {
         sandbox.faults().clear();
     };
     let both = async { tokio::join!(call.send(&sandbox, &key), talk) };
-    let (answer, ()) = tokio::time::timeout(common::PATIENCE, both).await.expect("it is let go");
+    let (answer, ()) =
+        tokio::time::timeout(crate::common::PATIENCE, both).await.expect("it is let go");
     answer.is(200, "");
     assert_eq!((sandbox.counts().hanging, sandbox.counts().ok("AssumeRole")), (0, 1));
 }

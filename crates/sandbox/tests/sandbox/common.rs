@@ -1,8 +1,5 @@
 //! A tiny client: signs by hand, speaks HTTP/1.1 over a raw socket, and takes the answer apart.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
-
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -17,44 +14,44 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// How long what must happen may take before the test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whose name to sign in.
 #[derive(Clone, Debug)]
-pub struct Key {
-    pub id: String,
-    pub secret: String,
-    pub token: Option<String>,
+pub(crate) struct Key {
+    pub(crate) id: String,
+    pub(crate) secret: String,
+    pub(crate) token: Option<String>,
 }
 
 /// A request to be signed and sent.
 #[derive(Clone, Debug)]
-pub struct Call {
-    pub method: &'static str,
-    pub target: String,
-    pub service: &'static str,
-    pub region: String,
-    pub body: String,
-    pub headers: Vec<(String, String)>,
+pub(crate) struct Call {
+    pub(crate) method: &'static str,
+    pub(crate) target: String,
+    pub(crate) service: &'static str,
+    pub(crate) region: String,
+    pub(crate) body: String,
+    pub(crate) headers: Vec<(String, String)>,
     /// How far the client's clock is from the machine's, in seconds.
-    pub skew: i64,
+    pub(crate) skew: i64,
     /// Signs in the query, for this long.
-    pub presigned: Option<Duration>,
-    pub unsigned_payload: bool,
+    pub(crate) presigned: Option<Duration>,
+    pub(crate) unsigned_payload: bool,
 }
 
 #[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: BTreeMap<String, String>,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
     /// Whether the body is as long as was announced.
-    pub complete: bool,
+    pub(crate) complete: bool,
 }
 
 // === impl Key ===
 
-pub fn demo(sandbox: &Running) -> Key {
+pub(crate) fn demo(sandbox: &Running) -> Key {
     let credentials = sandbox.user_credentials("demo").unwrap();
     Key { id: credentials.access_key_id, secret: credentials.secret_access_key, token: None }
 }
@@ -62,11 +59,16 @@ pub fn demo(sandbox: &Running) -> Key {
 // === impl Call ===
 
 /// A call of the Query protocol: `sts("GetCallerIdentity", &[])`.
-pub fn sts(action: &str, params: &[(&str, &str)]) -> Call {
+pub(crate) fn sts(action: &str, params: &[(&str, &str)]) -> Call {
     query("sts", "2011-06-15", action, params)
 }
 
-pub fn query(service: &'static str, version: &str, action: &str, params: &[(&str, &str)]) -> Call {
+pub(crate) fn query(
+    service: &'static str,
+    version: &str,
+    action: &str,
+    params: &[(&str, &str)],
+) -> Call {
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.append_pair("Action", action).append_pair("Version", version);
     form.extend_pairs(params);
@@ -86,7 +88,7 @@ pub fn query(service: &'static str, version: &str, action: &str, params: &[(&str
     }
 }
 
-pub fn list_buckets() -> Call {
+pub(crate) fn list_buckets() -> Call {
     Call {
         method: "GET",
         target: "/?x-id=ListBuckets".to_owned(),
@@ -97,12 +99,12 @@ pub fn list_buckets() -> Call {
     }
 }
 
-pub fn describe_db_instances() -> Call {
+pub(crate) fn describe_db_instances() -> Call {
     query("rds", "2014-10-31", "DescribeDBInstances", &[])
 }
 
 /// AssumeRole of the built-in account's role of that name, with more parameters.
-pub fn assume_role(role: &str, more: &[(&str, &str)]) -> Call {
+pub(crate) fn assume_role(role: &str, more: &[(&str, &str)]) -> Call {
     let arn = format!("arn:aws:iam::123456789012:role/{role}");
     let mut params = vec![("RoleArn", arn.as_str()), ("RoleSessionName", "test-session")];
     params.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
@@ -112,7 +114,7 @@ pub fn assume_role(role: &str, more: &[(&str, &str)]) -> Call {
 
 impl Call {
     /// The request as bytes, signed.
-    pub fn signed(&self, sandbox: &Running, key: &Key) -> String {
+    pub(crate) fn signed(&self, sandbox: &Running, key: &Key) -> String {
         let host = sandbox.endpoint_url().replace("http://", "");
         let mut headers = self.headers.clone();
         headers.push(("host".to_owned(), host));
@@ -158,12 +160,12 @@ impl Call {
         raw(self.method, &target, &headers, &self.body)
     }
 
-    pub async fn send(&self, sandbox: &Running, key: &Key) -> Answer {
+    pub(crate) async fn send(&self, sandbox: &Running, key: &Key) -> Answer {
         exchange(sandbox, self.signed(sandbox, key).as_bytes()).await.expect("an answer")
     }
 
     /// Sends it with no signature at all.
-    pub async fn send_unsigned(&self, sandbox: &Running) -> Answer {
+    pub(crate) async fn send_unsigned(&self, sandbox: &Running) -> Answer {
         let mut headers = self.headers.clone();
         headers.push(("host".to_owned(), sandbox.endpoint_url().replace("http://", "")));
         let request = raw(self.method, &self.target, &headers, &self.body);
@@ -172,12 +174,12 @@ impl Call {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a client has a clock of its own")]
-pub fn clock(skew: i64) -> SystemTime {
+pub(crate) fn clock(skew: i64) -> SystemTime {
     let by = Duration::from_secs(skew.unsigned_abs());
     if skew < 0 { SystemTime::now() - by } else { SystemTime::now() + by }
 }
 
-pub fn raw(method: &str, target: &str, headers: &[(String, String)], body: &str) -> String {
+pub(crate) fn raw(method: &str, target: &str, headers: &[(String, String)], body: &str) -> String {
     let mut request = format!("{method} {target} HTTP/1.1\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
@@ -186,7 +188,7 @@ pub fn raw(method: &str, target: &str, headers: &[(String, String)], body: &str)
 }
 
 /// An admin request, with the right token and host unless told otherwise.
-pub async fn admin(sandbox: &Running, method: &str, path: &str, body: &str) -> Answer {
+pub(crate) async fn admin(sandbox: &Running, method: &str, path: &str, body: &str) -> Answer {
     let headers = [
         ("host".to_owned(), sandbox.endpoint_url().replace("http://", "")),
         ("authorization".to_owned(), format!("Bearer {}", sandbox.admin_token())),
@@ -196,12 +198,12 @@ pub async fn admin(sandbox: &Running, method: &str, path: &str, body: &str) -> A
 }
 
 /// Sends bytes and reads until the connection closes; nothing if there is no whole head.
-pub async fn exchange(sandbox: &Running, request: &[u8]) -> Option<Answer> {
+pub(crate) async fn exchange(sandbox: &Running, request: &[u8]) -> Option<Answer> {
     converse(sandbox, request, false).await
 }
 
 /// The same for bytes that may be no whole request: tells that there will be no more.
-pub async fn exchange_and_end(sandbox: &Running, request: &[u8]) -> Option<Answer> {
+pub(crate) async fn exchange_and_end(sandbox: &Running, request: &[u8]) -> Option<Answer> {
     converse(sandbox, request, true).await
 }
 
@@ -238,28 +240,28 @@ impl Answer {
     }
 
     /// The text of the first element of that name.
-    pub fn xml(&self, name: &str) -> Option<String> {
+    pub(crate) fn xml(&self, name: &str) -> Option<String> {
         let (_, rest) = self.body.split_once(&format!("<{name}>"))?;
         let (text, _) = rest.split_once(&format!("</{name}>"))?;
         Some(text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
     }
 
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         self.xml("Code").unwrap_or_default()
     }
 
     /// The status and the error code: `(200, "")` if it was served.
-    pub fn outcome(&self) -> (u16, String) {
+    pub(crate) fn outcome(&self) -> (u16, String) {
         (self.status, self.code())
     }
 
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         self.xml("Message").unwrap_or_default()
     }
 
     /// The session it carries.
     #[track_caller]
-    pub fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         let part = |name| self.xml(name).unwrap_or_else(|| panic!("no {name} in {self:?}"));
         Key {
             id: part("AccessKeyId"),
@@ -269,7 +271,7 @@ impl Answer {
     }
 
     #[track_caller]
-    pub fn is(&self, status: u16, code: &str) {
+    pub(crate) fn is(&self, status: u16, code: &str) {
         assert_eq!(self.outcome(), (status, code.to_owned()), "{self:?}");
     }
 }

@@ -1,12 +1,8 @@
 //! Who is let in: every way a signature can be wrong, and the ways it can be right.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
-
-mod common;
-
 use std::time::Duration;
 
-use common::{Call, Key, demo, describe_db_instances, exchange, list_buckets, sts};
+use crate::common::{Call, Key, demo, describe_db_instances, exchange, list_buckets, sts};
 use rolekeeper_sandbox::{Running, Sandbox};
 
 async fn start() -> (Running, Key) {
@@ -108,8 +104,8 @@ async fn a_request_dated_more_than_5_minutes_off_is_refused() {
 #[tokio::test]
 async fn a_sessions_key_is_nothing_without_its_token() {
     let (sandbox, key) = start().await;
-    let first = common::assume_role("demo", &[]).send(&sandbox, &key).await.key();
-    let second = common::assume_role("demo", &[]).send(&sandbox, &key).await.key();
+    let first = crate::common::assume_role("demo", &[]).send(&sandbox, &key).await.key();
+    let second = crate::common::assume_role("demo", &[]).send(&sandbox, &key).await.key();
 
     let bare = Key { token: None, ..first.clone() };
     who().send(&sandbox, &bare).await.is(403, "InvalidClientTokenId");
@@ -126,7 +122,7 @@ async fn a_sessions_key_is_nothing_without_its_token() {
 #[tokio::test]
 async fn a_presigned_request_is_good_for_as_long_as_it_says() {
     let (sandbox, key) = start().await;
-    let session = common::assume_role("demo", &[]).send(&sandbox, &key).await.key();
+    let session = crate::common::assume_role("demo", &[]).send(&sandbox, &key).await.key();
     let hour = Some(Duration::from_secs(3600));
     let mut url = Call { method: "GET", presigned: hour, ..who() };
     url.target = "/?Action=GetCallerIdentity&Version=2011-06-15".to_owned();
@@ -165,7 +161,7 @@ async fn a_get_with_its_parameters_in_the_query_is_a_call_too() {
 async fn a_space_in_a_form_is_a_plus_or_percent_20() {
     let (sandbox, key) = start().await;
     for space in ["+", "%20"] {
-        let mut call = common::assume_role("demo", &[]);
+        let mut call = crate::common::assume_role("demo", &[]);
         call.body.push_str(&format!("&ExternalId=a{space}b"));
         let answer = call.send(&sandbox, &key).await;
         answer.is(400, "ValidationError");
@@ -218,7 +214,7 @@ async fn a_signature_that_cannot_be_read_is_incomplete() {
 #[tokio::test]
 async fn secrets_are_not_in_what_debug_prints() {
     let (sandbox, key) = start().await;
-    let session = common::assume_role("demo", &[]).send(&sandbox, &key).await.key();
+    let session = crate::common::assume_role("demo", &[]).send(&sandbox, &key).await.key();
     let printed = format!("{sandbox:?} {:?}", sandbox.user_credentials("demo"));
     for secret in [&key.secret, &session.secret, &session.token.unwrap()] {
         assert!(!printed.contains(secret.as_str()));

@@ -1,10 +1,8 @@
 //! What a session is, from its issue to its end.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{assume_role, clock, demo, describe_db_instances, list_buckets, query, sts};
+use crate::common::{assume_role, clock, demo, describe_db_instances, list_buckets, query, sts};
 use rolekeeper_sandbox::{Config, Revoke, Sandbox};
 
 #[tokio::test]

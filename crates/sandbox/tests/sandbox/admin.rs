@@ -1,10 +1,6 @@
 //! Who may give orders over HTTP, and that they do what the Rust handle does.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
-
-mod common;
-
-use common::{Answer, admin, assume_role, demo, exchange, list_buckets, raw};
+use crate::common::{Answer, admin, assume_role, demo, exchange, list_buckets, raw};
 use rolekeeper_sandbox::{Faults, Running, Sandbox};
 
 async fn asking(sandbox: &Running, host: &str, authorization: Option<&str>) -> Answer {

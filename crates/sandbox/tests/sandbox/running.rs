@@ -1,8 +1,6 @@
 //! Starting, pointing an SDK at it, stopping.
 
-mod common;
-
-use common::{demo, sts};
+use crate::common::{demo, sts};
 use rolekeeper_sandbox::{Config, Sandbox};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -51,7 +49,7 @@ async fn dropping_it_stops_it() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(common::PATIENCE, refused).await.expect("it stops");
+    tokio::time::timeout(crate::common::PATIENCE, refused).await.expect("it stops");
 }
 
 #[tokio::test]

@@ -1,13 +1,9 @@
 //! AssumeRoleWithWebIdentity: nobody signs the call, the token has to be right.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
-
-mod common;
-
 use std::time::Duration;
 
+use crate::common::{Answer, Call, assume_role, list_buckets, sts};
 use base64ct::{Base64UrlUnpadded, Encoding};
-use common::{Answer, Call, assume_role, list_buckets, sts};
 use rolekeeper_sandbox::{Config, Running, Sandbox};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -47,7 +43,7 @@ async fn answer(sandbox: &Running, issuer: &str, subject: &str, role: &str) -> A
 
 /// Signs claims that no issuer would make.
 fn forged(header: &str, claims: &str, secret: &str) -> String {
-    use hmac::{Hmac, KeyInit, Mac};
+    use hmac::{Hmac, Mac};
     let encode = |part: &str| Base64UrlUnpadded::encode_string(part.as_bytes());
     let signed = format!("{}.{}", encode(header), encode(claims));
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
@@ -80,7 +76,7 @@ async fn a_role_is_closed_to_issuers_and_subjects_it_does_not_trust() {
     let default = Sandbox::builder().start().await.unwrap();
     answer(&default, "sandbox", "me", "web").await.is(200, "");
     answer(&default, "sandbox", "me", "demo").await.is(403, "AccessDenied");
-    let user = common::demo(&default);
+    let user = crate::common::demo(&default);
     assume_role("web", &[]).send(&default, &user).await.is(403, "AccessDenied");
 }
 
