@@ -87,6 +87,15 @@ pub(crate) fn write(folder: &Path, profile: &str) -> io::Result<(PathBuf, PathBu
     Ok((config, credentials))
 }
 
+/// A new temporary folder that only this user may enter; removed when dropped.
+pub(crate) fn private_folder() -> io::Result<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("rolekeeper-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    builder.tempdir()
+}
+
 /// A new file that only this user may read.
 pub(crate) fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();

@@ -4,6 +4,8 @@ use std::{ffi::OsString, io, process::ExitStatus};
 
 use tokio::process::{Child, Command};
 
+pub(crate) use signals::Signals;
+
 use crate::{
     environment::{CREDENTIAL_VARIABLES, Variables},
     exit::{Status, Trouble},
@@ -39,28 +41,39 @@ pub(crate) fn status(exit: ExitStatus) -> Status {
     exit.code().map_or(Status::FAILED, Status::of_program)
 }
 
-/// Waits for the program's end and hands on the signals that we get meanwhile.
-pub(crate) async fn see_through(mut child: Child) -> io::Result<Status> {
-    #[cfg(unix)]
-    {
-        let mut signals = signals::Signals::listen()?;
-        loop {
-            tokio::select! {
-                exit = child.wait() => return exit.map(status),
-                signal = signals.next() => signals::hand_on(&child, signal),
+/// Waits for the program's end and hands on the signals that we get meanwhile. `signals` were listened to from before
+/// its start: one that came a moment after it would end us and leave the program behind.
+pub(crate) async fn see_through(mut child: Child, mut signals: Signals) -> io::Result<Status> {
+    loop {
+        tokio::select! {
+            exit = child.wait() => return exit.map(status),
+            signal = signals.next() => signals::hand_on(&child, signal),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod signals {
+    use std::io;
+
+    use tokio::process::Child;
+
+    pub(crate) struct Signals(());
+
+    impl Signals {
+        pub(crate) fn listen() -> io::Result<Self> {
+            Ok(Self(()))
+        }
+
+        pub(super) async fn next(&mut self) {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending().await
             }
         }
     }
-    #[cfg(not(unix))]
-    {
-        // A console sends Ctrl-C to the child too; we only must not die of it first.
-        loop {
-            tokio::select! {
-                exit = child.wait() => return exit.map(status),
-                _ = tokio::signal::ctrl_c() => {}
-            }
-        }
-    }
+
+    /// A console sends Ctrl-C to the program too; we only must not die of it first.
+    pub(super) fn hand_on(_: &Child, (): ()) {}
 }
 
 #[cfg(unix)]
@@ -73,11 +86,13 @@ mod signals {
         signal::unix::{self, SignalKind},
     };
 
-    pub(super) struct Signals(Vec<(Signal, unix::Signal)>);
+    pub(crate) struct Signals(Vec<(Signal, unix::Signal)>);
 
     impl Signals {
-        /// From here on they don't end us.
-        pub(super) fn listen() -> io::Result<Self> {
+        /// From here on they don't end us. What we were started to ignore (as by nohup) is left alone, so that the
+        /// program ignores it too: a handler would be taken from it at its start, and an ignored signal is not.
+        pub(crate) fn listen() -> io::Result<Self> {
+            let ignored = ignored();
             let all = [
                 (Signal::INT, SignalKind::interrupt()),
                 (Signal::QUIT, SignalKind::quit()),
@@ -87,6 +102,7 @@ mod signals {
                 (Signal::USR2, SignalKind::user_defined2()),
             ];
             all.into_iter()
+                .filter(|(signal, _)| ignored & (1 << (signal.as_raw() - 1)) == 0)
                 .map(|(signal, kind)| Ok((signal, unix::signal(kind)?)))
                 .collect::<io::Result<_>>()
                 .map(Self)
@@ -103,6 +119,14 @@ mod signals {
             })
             .await
         }
+    }
+
+    /// A bit for each ignored signal, the lowest for signal 1. Only Linux tells it without unsafe code; elsewhere none
+    /// counts as ignored.
+    fn ignored() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
     }
 
     pub(super) fn hand_on(child: &Child, signal: Signal) {

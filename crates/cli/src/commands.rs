@@ -56,7 +56,7 @@ pub(crate) fn run(command: Command, printer: &Printer) -> Result<Status, Trouble
         Command::Whoami(arguments) => whoami::run(arguments, printer),
         Command::Doctor(arguments) => doctor::run(arguments, printer),
         Command::Demo(arguments) => demo::run(&arguments, printer),
-        Command::Sandbox(arguments) => sandbox::run(arguments, printer),
+        Command::Sandbox(arguments) => sandbox::run(&arguments, printer),
         Command::Completions(arguments) => Ok(completions::run(&arguments, printer)),
     }
 }

@@ -64,6 +64,7 @@ struct Service {
 }
 
 type Answer = Response<Full<Bytes>>;
+type Objection = (StatusCode, &'static str, &'static str);
 
 // === impl Endpoint ===
 
@@ -133,8 +134,8 @@ async fn accept(listener: TcpListener, service: Arc<Service>) {
 
 impl Service {
     async fn answer(&self, request: &Request<Incoming>) -> Answer {
-        if let Err(refusal) = self.check(request) {
-            return refusal;
+        if let Some((status, code, message)) = self.objection(request) {
+            return refuse(status, code, message);
         }
         match self.credentials.get_patiently(HOLD).await {
             Ok(current) => reply(StatusCode::OK, self.body(&current)),
@@ -142,28 +143,26 @@ impl Service {
         }
     }
 
-    fn check(&self, request: &Request<Incoming>) -> Result<(), Answer> {
+    /// Why this request is not answered with credentials.
+    fn objection(&self, request: &Request<Incoming>) -> Option<Objection> {
         let headers = request.headers();
         let from_browser = headers.contains_key(header::ORIGIN)
             || headers.keys().any(|name: &HeaderName| name.as_str().starts_with("sec-fetch-"));
         if from_browser || !self.is_for_us(headers.get(header::HOST)) {
-            return Err(refuse(StatusCode::FORBIDDEN, "Forbidden", "not for browsers"));
+            return Some((StatusCode::FORBIDDEN, "Forbidden", "not for browsers"));
         }
         let given = headers.get(header::AUTHORIZATION).map_or(&[][..], HeaderValue::as_bytes);
         if !bool::from(given.ct_eq(self.token.expose().as_bytes())) {
             let message = "the Authorization header is not this endpoint's token";
-            return Err(refuse(StatusCode::UNAUTHORIZED, "Unauthorized", message));
+            return Some((StatusCode::UNAUTHORIZED, "Unauthorized", message));
         }
         if request.uri().path() != PATH {
-            return Err(refuse(StatusCode::NOT_FOUND, "NotFound", "no such path"));
+            return Some((StatusCode::NOT_FOUND, "NotFound", "no such path"));
         }
         if request.method() != Method::GET {
-            let mut refusal =
-                refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "GET only");
-            refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
-            return Err(refusal);
+            return Some((StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "GET only"));
         }
-        Ok(())
+        None
     }
 
     /// The CRT leaves the port out of `Host`; everybody else sends both.
@@ -217,7 +216,11 @@ fn unavailable(error: &Error) -> Answer {
 /// JavaScript reads `Code` and `Message`, Go `code` and `message`.
 fn refuse(status: StatusCode, code: &str, message: &str) -> Answer {
     let body = json!({ "Code": code, "Message": message, "code": code, "message": message });
-    reply(status, Bytes::from(body.to_string()))
+    let mut answer = reply(status, Bytes::from(body.to_string()));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+    }
+    answer
 }
 
 fn reply(status: StatusCode, body: Bytes) -> Answer {

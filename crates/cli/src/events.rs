@@ -1,7 +1,7 @@
 //! What is told, in words, of refreshing that doesn't go well: while a command waits for its first session, and
 //! while a program runs.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
 use rolekeeper::{Event, EventKind};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -27,26 +27,23 @@ pub(crate) async fn tell(mut events: Receiver<Event>, printer: &Printer) -> Infa
 fn words(event: &Event) -> Option<String> {
     match &event.kind {
         EventKind::Failed(refusal) => {
-            let mut words = format!("no new session: {}", exit::one_line(&refusal.failure));
-            // A failure that nobody waits out is told by who gets it, as an error.
-            let next_try =
-                refusal.next_try.or((!event.remaining.is_zero()).then_some(Duration::ZERO))?;
-            if !next_try.is_zero() {
-                words.push_str(&format!("; next try in {} s", rounded_up(next_try)));
+            let is_one_held = !event.remaining.is_zero();
+            if refusal.next_try.is_none() && !is_one_held {
+                // Nobody waits this out: who asked gets it, as an error.
+                return None;
             }
-            if !event.remaining.is_zero() {
-                words.push_str(&format!(
-                    "; the one held lasts {} s more",
-                    event.remaining.as_secs()
-                ));
+            let why = exit::one_line(&refusal.failure);
+            let mut words = format!("no new session: {}", why.trim_end_matches('.'));
+            if let Some(wait) = refusal.next_try {
+                words.push_str(&format!("; next try in {} s", wait.as_secs_f64().ceil()));
+            }
+            if is_one_held {
+                let seconds = event.remaining.as_secs();
+                words.push_str(&format!("; the one held lasts {seconds} s more"));
             }
             Some(words)
         }
         EventKind::Expired => Some("the session has ended, and there is no newer one".to_owned()),
         _ => None,
     }
-}
-
-fn rounded_up(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

@@ -32,7 +32,7 @@ pub(crate) struct RoleArguments {
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 
-    /// What CloudTrail calls the session: 2 to 64 of [\w+=,.@-]; default: user, host and process
+    /// What CloudTrail calls the session: 2 to 64 letters, digits and _+=,.@-; default: user, host, process
     #[arg(long, value_name = "NAME", requires = "role_arn")]
     role_session_name: Option<String>,
 

@@ -2,13 +2,17 @@
 
 use std::{
     cell::Cell,
-    fmt::Display,
+    fmt::{self, Display},
     io::{self, IsTerminal, Write},
 };
 
 use anstyle::{AnsiColor, Style};
-use tracing::Level;
-use tracing_subscriber::filter::LevelFilter;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::{
+    filter::LevelFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    registry::LookupSpan,
+};
 
 use crate::exit::{Status, Trouble};
 
@@ -90,12 +94,37 @@ pub(crate) fn log(verbose: u8, is_drawing: bool) {
     });
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        .with_target(false)
         .with_ansi(false)
-        .without_time()
+        .event_format(Lines)
         .with_filter(level)
         .with_filter(ours);
     let subscriber = tracing_subscriber::registry().with(lines);
     // Set once, at start: a second time can't be.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// The log in the same words as everything else on stderr: `warning: what happened name=value`.
+struct Lines;
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
+        let level = match *event.metadata().level() {
+            Level::ERROR => "error",
+            Level::WARN => "warning",
+            Level::INFO => "info",
+            Level::DEBUG | Level::TRACE => "debug",
+        };
+        write!(writer, "{level}: ")?;
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
 }

@@ -4,7 +4,8 @@ use std::{ffi::OsString, process::Command as StdCommand};
 
 use super::{PATIENCE, block_on};
 use crate::{
-    aws_files, child,
+    aws_files,
+    child::{self, Signals},
     endpoint::Endpoint,
     environment::{self, Variables},
     events,
@@ -66,18 +67,18 @@ async fn run_served(
     let endpoint = Endpoint::start(credentials.clone())
         .await
         .map_err(|error| Trouble::system("cannot serve credentials on 127.0.0.1", error))?;
-    let folder = tempfile::Builder::new()
-        .prefix("rolekeeper-")
-        .tempdir()
+    let folder = aws_files::private_folder()
         .map_err(|error| Trouble::system("cannot make a temporary folder", error))?;
     let mut variables = served_variables(&endpoint, folder.path(), &profile)
         .map_err(|error| Trouble::system("cannot write the program's AWS files", error))?;
     variables.extend(environment::region(region.as_deref()));
 
     let mut command = child::command(program, variables);
+    let signals =
+        Signals::listen().map_err(|error| Trouble::system("cannot listen for signals", error))?;
     let child = command.spawn().map_err(|error| child::cannot_start(&program[0], &error))?;
     let status = tokio::select! {
-        status = child::see_through(child) => status,
+        status = child::see_through(child, signals) => status,
         never = told => match never {},
     }
     .map_err(|error| Trouble::system("cannot wait for the program", error))?;

@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Trouble> {
+pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> Result<Status, Trouble> {
     let config = match &arguments.config {
         None => Config::default(),
         Some(path) => {
@@ -80,8 +80,10 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
 fn faults(text: &str) -> Result<Faults, Trouble> {
     let text =
         values::text_or_file(text).map_err(|why| Trouble::usage(format!("--faults: {why}")))?;
-    let faults: Faults = serde_json::from_str(&text)
-        .map_err(|error| Trouble::usage(format!("--faults: {error}")))?;
+    let faults: Faults = serde_json::from_str(&text).map_err(|error| {
+        let not = if error.is_syntax() || error.is_eof() { " is not JSON" } else { "" };
+        Trouble::usage(format!("--faults{not}: {error}"))
+    })?;
     faults.check().map_err(|why| Trouble::usage(format!("--faults: {why}")))?;
     Ok(faults)
 }

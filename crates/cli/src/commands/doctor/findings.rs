@@ -8,6 +8,10 @@ use crate::{
     output::{BAD, FAINT, GOOD, Printer, styled},
 };
 
+/// In columns, of which the verdict and the subject take the margin.
+const WIDTH: usize = 80;
+const MARGIN: usize = 23;
+
 #[derive(Default)]
 pub(super) struct Findings(Vec<Finding>);
 
@@ -65,12 +69,31 @@ impl Findings {
                 Verdict::WorthAWord => styled(anstyle::AnsiColor::Yellow.on_default(), "note "),
                 Verdict::Bad(_) => styled(BAD, "wrong"),
             };
-            printer.line(format_args!("{mark} {subject:<16} {message}"));
-            if let Some(hint) = hint {
-                printer.line(format_args!("{:22} {}", "", styled(FAINT, hint)));
+            let mut margin = format!("{mark} {subject:<16} ");
+            for line in wrapped(message) {
+                printer.line(format_args!("{margin}{line}"));
+                margin = " ".repeat(MARGIN);
+            }
+            for line in hint.iter().flat_map(|hint| wrapped(&format!("hint: {hint}"))) {
+                printer.line(format_args!("{margin}{}", styled(FAINT, line)));
             }
         }
     }
+}
+
+/// In lines that fit beside the margin; a word that doesn't gets a line of its own.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH - MARGIN => {
+                line.extend([" ", word]);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 impl Finding {

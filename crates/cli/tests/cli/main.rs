@@ -1,0 +1,28 @@
+//! The whole binary, as people and programs meet it: what it says, how it ends, what it serves.
+//!
+//! Snapshots of what people read are in `snapshots/`; `INSTA_UPDATE=always cargo test -p rolekeeper-cli` writes them
+//! anew. Nothing here leaves the loopback interface, and nothing of this machine's environment gets in.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may panic, and says what it skips"
+)]
+
+mod support;
+
+mod completions;
+mod credential_process;
+mod doctor;
+mod exec_child;
+mod exec_endpoint;
+mod exec_outage;
+mod exec_signals;
+mod export;
+mod failures;
+mod help;
+mod python;
+mod sandbox;
+mod whoami;
+mod wrong_use;
