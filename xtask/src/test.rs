@@ -38,13 +38,16 @@ fn toolchain() -> Outcome {
     for (command, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         let works = cargo(&[command, "--version"]).output().is_ok_and(|run| run.status.success());
         if !works {
-            return Err(format!("{component} is missing; install it: rustup component add {component}"));
+            return Err(format!(
+                "{component} is missing; install it: rustup component add {component}"
+            ));
         }
     }
     if shell::works("cc", &["--version"]) {
         return Ok(());
     }
-    Err("a C compiler is missing (TLS is partly C); install one (Debian: apt-get install gcc)".into())
+    Err("a C compiler is missing (TLS is partly C); install one (Debian: apt-get install gcc)"
+        .into())
 }
 
 fn clippy() -> Outcome {
