@@ -54,7 +54,7 @@ fn refuse_to_call_itself(given: Option<&str>) -> Result<(), Trouble> {
             words[at].strip_prefix("--profile=").or(words.get(at + 1).copied()) == Some(&profile)
         }
     };
-    if calls_us && !names_it {
+    if calls_us && names_it {
         return Err(Failure::misconfigured(format!(
             "the credential_process of profile `{profile}` calls itself"
         ))

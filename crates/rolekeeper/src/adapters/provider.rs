@@ -1,8 +1,5 @@
-//! `ProvideCredentials`: refreshable credentials go into any client of the AWS SDK.
-//!
-//! Pair them with the SDK's `IdentityCache::no_cache()`. The SDK's default cache would keep a session until
-//! seconds before its end, stand still while it asks for the next one, and not see that a newer one has long
-//! been there; reading from us costs less than that cache's own lookup.
+//! `ProvideCredentials`: refreshable credentials go into any client of the AWS SDK. How to use it, and why not with
+//! the SDK's own cache, stands in [`adapters`](crate::adapters).
 
 use std::{sync::Arc, time::SystemTime};
 
