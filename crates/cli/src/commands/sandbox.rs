@@ -69,8 +69,9 @@ pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> Result<Status, Tr
             .map_err(|error| {
                 Trouble::system(format_args!("cannot listen on {}", arguments.listen), error)
             })?;
+        let end = end()?;
         introduce(&sandbox, arguments.json, printer);
-        wait_for_end().await?;
+        end.await;
         summarize(&sandbox, printer);
         sandbox.shutdown().await;
         Ok(Status::OK)
@@ -107,19 +108,30 @@ fn introduce(sandbox: &Running, as_json: bool, printer: &Printer) {
     printer.note("Stop it with Ctrl-C.");
 }
 
-async fn wait_for_end() -> Result<(), Trouble> {
-    let cannot = |error| Trouble::system("cannot listen for signals", error);
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut ended = signal(SignalKind::terminate()).map_err(cannot)?;
+/// Over once Ctrl-C is pressed or SIGTERM has come. It listens from now on: whoever has read the lines may end us at
+/// once, and wants the summary all the same.
+#[cfg(unix)]
+fn end() -> Result<impl Future<Output = ()>, Trouble> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen =
+        |kind| signal(kind).map_err(|error| Trouble::system("cannot listen for signals", error));
+    let (mut pressed, mut ended) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    Ok(async move {
         tokio::select! {
-            pressed = tokio::signal::ctrl_c() => pressed.map_err(cannot),
-            _ = ended.recv() => Ok(()),
+            _ = pressed.recv() => {}
+            _ = ended.recv() => {}
         }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(cannot)
+    })
+}
+
+#[cfg(not(unix))]
+fn end() -> Result<impl Future<Output = ()>, Trouble> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    })
 }
 
 fn summarize(sandbox: &Running, printer: &Printer) {
