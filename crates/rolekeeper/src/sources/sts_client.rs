@@ -69,6 +69,7 @@ pub(crate) fn loader(seen: &Surroundings, region: Option<Region>) -> ConfigLoade
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_timeout(CALL_TIMEOUT)
         .build();
+    let seen = seen.without_empty_urls();
     aws_config::defaults(BehaviorVersion::latest())
         .env(seen.env())
         .fs(seen.fs().clone())

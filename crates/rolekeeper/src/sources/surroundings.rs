@@ -75,6 +75,22 @@ impl Surroundings {
         }
     }
 
+    /// The same, where an endpoint URL that is set but empty is not set, as the AWS CLI has it. The SDK would call it.
+    pub(crate) fn without_empty_urls(&self) -> Self {
+        const NAME: &str = "AWS_ENDPOINT_URL";
+        let has_any = match &self.variables {
+            Some(all) => {
+                all.iter().any(|(name, url)| name.starts_with(NAME) && url.trim().is_empty())
+            }
+            None => std::env::vars_os()
+                .any(|(name, url)| url.is_empty() && name.to_string_lossy().starts_with(NAME)),
+        };
+        if !has_any {
+            return self.clone();
+        }
+        self.masked(|name| name.starts_with(NAME) && self.variable(name).is_none(), &[])
+    }
+
     /// The same without the variables that `drop` names, and with those in `add`.
     pub(crate) fn masked(&self, drop: impl Fn(&str) -> bool, add: &[(&str, &str)]) -> Self {
         let mut variables = match &self.variables {

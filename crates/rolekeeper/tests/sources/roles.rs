@@ -10,14 +10,14 @@ use std::{
 
 use rolekeeper::{
     FailureKind, Source,
-    sources::{Base, MfaPrompt, Surroundings, WebIdentity},
+    sources::{AssumeRole, Base, MfaPrompt, Surroundings, WebIdentity},
 };
 
 use rolekeeper_sandbox::Failures;
 use tokio::task::JoinSet;
 
 use crate::support::{
-    Files, NO_VARIABLES, lasts, nothing_but, role, sandbox, sandbox_with, shared, told,
+    Files, NO_VARIABLES, lasts, nothing_but, role, sandbox, sandbox_with, shared, told, user,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -246,4 +246,16 @@ async fn a_web_identity_token_is_read_anew_for_each_session() {
     let issued = role.fetch().await.unwrap();
     assert!(issued.assumed_role_arn.unwrap().ends_with(":assumed-role/web/pod-1"));
     assert!(issued.issued_at.is_some());
+}
+
+#[tokio::test]
+async fn an_endpoint_url_that_is_set_but_empty_counts_as_not_set() {
+    let sandbox = sandbox().await;
+    let url = sandbox.endpoint_url();
+    let variables =
+        [("AWS_ENDPOINT_URL_STS", ""), ("AWS_ENDPOINT_URL", &url), ("AWS_REGION", "us-east-1")];
+    let role = AssumeRole::builder(sandbox.role_arn("demo"))
+        .base(user(&sandbox))
+        .surroundings(Surroundings::with_variables(variables));
+    role.build().await.unwrap().fetch().await.unwrap();
 }
