@@ -1,7 +1,7 @@
 //! The project's own chores: `cargo xtask test`, `cargo xtask bench`.
 //!
-//! Each sets up for itself what it needs, inside `target/`, or says in one line which program is missing and how to
-//! install it.
+//! Each sets up for itself what it needs, inside `target/`, or says in one line which program is
+//! missing and how to install it.
 
 mod bench;
 mod python;

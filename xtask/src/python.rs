@@ -1,4 +1,5 @@
-//! The virtual environment with the Python programs that tests run against: an independent STS and real clients.
+//! The virtual environment with the Python programs that tests run against: an independent STS and
+//! real clients.
 
 use std::{
     fs,
@@ -39,7 +40,8 @@ pub(crate) fn program(venv: &Path, name: &str) -> PathBuf {
     venv.join(if cfg!(windows) { "Scripts" } else { "bin" }).join(name)
 }
 
-/// A Python that can make virtual environments; on Debian, as root, it is installed where it is missing.
+/// A Python that can make virtual environments; on Debian, as root, it is installed where it is
+/// missing.
 fn interpreter() -> Outcome<&'static str> {
     const CAN_MAKE_ONE: &[&str] = &["-c", "import venv, ensurepip"];
     let found = || ["python3", "python"].into_iter().find(|name| shell::works(name, CAN_MAKE_ONE));

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: everything that has to pass before anything lands. It stops at the first step that fails.
+//! `cargo xtask test`: everything that has to pass before anything lands. It stops at the first
+//! step that fails.
 
 use std::process::Command;
 

@@ -1,7 +1,7 @@
 //! The AWS files that a program under `exec` is shown: no credentials, all other settings kept.
 //!
-//! In every SDK a key in the shared credentials file, or a role in the configuration file, comes before the
-//! container endpoint. A left-over `[default]` would silently take our place.
+//! In every SDK a key in the shared credentials file, or a role in the configuration file, comes
+//! before the container endpoint. A left-over `[default]` would silently take our place.
 
 use std::{
     env, fs,
@@ -72,8 +72,8 @@ pub(crate) fn selected_profile(given: Option<&str>) -> String {
         .unwrap_or_else(|| "default".to_owned())
 }
 
-/// Writes the program's two files into `folder`, which only this user may read; returns the configuration file's
-/// path and the credentials file's.
+/// Writes the program's two files into `folder`, which only this user may read; returns the
+/// configuration file's path and the credentials file's.
 pub(crate) fn write(folder: &Path, profile: &str) -> io::Result<(PathBuf, PathBuf)> {
     let original = match config_path().map(fs::read) {
         // What isn't UTF-8 is in comments at most; SDKs would refuse it elsewhere.

@@ -41,8 +41,9 @@ pub(crate) fn status(exit: ExitStatus) -> Status {
     exit.code().map_or(Status::FAILED, Status::of_program)
 }
 
-/// Waits for the program's end and hands on the signals that we get meanwhile. `signals` were listened to from before
-/// its start: one that came a moment after it would end us and leave the program behind.
+/// Waits for the program's end and hands on the signals that we get meanwhile. `signals` were
+/// listened to from before its start: one that came a moment after it would end us and leave the
+/// program behind.
 pub(crate) async fn see_through(mut child: Child, mut signals: Signals) -> io::Result<Status> {
     loop {
         tokio::select! {
@@ -89,8 +90,9 @@ mod signals {
     pub(crate) struct Signals(Vec<(Signal, unix::Signal)>);
 
     impl Signals {
-        /// From here on they don't end us. What we were started to ignore (as by nohup) is left alone, so that the
-        /// program ignores it too: a handler would be taken from it at its start, and an ignored signal is not.
+        /// From here on they don't end us. What we were started to ignore (as by nohup) is left
+        /// alone, so that the program ignores it too: a handler would be taken from it at its
+        /// start, and an ignored signal is not.
         pub(crate) fn listen() -> io::Result<Self> {
             let ignored = ignored();
             let all = [
@@ -121,8 +123,8 @@ mod signals {
         }
     }
 
-    /// A bit for each ignored signal, the lowest for signal 1. Only Linux tells it without unsafe code; elsewhere none
-    /// counts as ignored.
+    /// A bit for each ignored signal, the lowest for signal 1. Only Linux tells it without unsafe
+    /// code; elsewhere none counts as ignored.
     fn ignored() -> u64 {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -140,8 +142,8 @@ mod signals {
         }
     }
 
-    /// Ctrl-C and Ctrl-\ go to the whole foreground group: the program has had them already. The terminal is asked
-    /// itself, since stdin may be a file.
+    /// Ctrl-C and Ctrl-\ go to the whole foreground group: the program has had them already. The
+    /// terminal is asked itself, since stdin may be a file.
     fn is_from_terminal(signal: Signal) -> bool {
         matches!(signal, Signal::INT | Signal::QUIT)
             && File::open("/dev/tty")

@@ -1,9 +1,9 @@
 //! A container-credentials endpoint for the one program that `exec` runs.
 //!
-//! On 127.0.0.1, which every SDK accepts, at a random port and behind a random token. It is right about three
-//! things that others got wrong: it checks `Host` (a web page can make a browser call any port of this machine), it
-//! compares tokens in constant time, and while no session is valid it holds the request instead of answering an
-//! error that puts an SDK to sleep for minutes.
+//! On 127.0.0.1, which every SDK accepts, at a random port and behind a random token. It is right
+//! about three things that others got wrong: it checks `Host` (a web page can make a browser call
+//! any port of this machine), it compares tokens in constant time, and while no session is valid it
+//! holds the request instead of answering an error that puts an SDK to sleep for minutes.
 //!
 //! | request | answer |
 //! |---|---|
@@ -185,7 +185,8 @@ impl Service {
     }
 }
 
-/// The session as SDKs read it. `Expiration` in the local clock's terms, since that is what they compare it with.
+/// The session as SDKs read it. `Expiration` in the local clock's terms, since that is what they
+/// compare it with.
 fn document(session: &Session) -> serde_json::Value {
     let credentials = session.credentials();
     let mut document = json!({

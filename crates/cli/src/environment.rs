@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use rolekeeper::Session;
 
-/// Every variable by which some SDK chooses credentials or a profile. All of them go before ours are set, or
-/// one that was left over would win.
+/// Every variable by which some SDK chooses credentials or a profile. All of them go before ours
+/// are set, or one that was left over would win.
 pub(crate) const CREDENTIAL_VARIABLES: &[&str] = &[
     "AWS_ACCESS_KEY_ID",
     "AWS_ACCESS_KEY",

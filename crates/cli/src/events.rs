@@ -1,5 +1,5 @@
-//! What is told, in words, of refreshing that doesn't go well: while a command waits for its first session, and
-//! while a program runs.
+//! What is told, in words, of refreshing that doesn't go well: while a command waits for its first
+//! session, and while a program runs.
 
 use std::convert::Infallible;
 

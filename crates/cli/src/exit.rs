@@ -62,7 +62,8 @@ impl Status {
 }
 
 impl Status {
-    /// The group that [`of_kind`](Self::of_kind) made it of; an error of this machine counts as configuration.
+    /// The group that [`of_kind`](Self::of_kind) made it of; an error of this machine counts as
+    /// configuration.
     pub(crate) fn kind(self) -> FailureKind {
         match self.0 {
             65 => FailureKind::BadAnswer,
@@ -109,7 +110,8 @@ impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         Self {
             status: Status::of_kind(error.kind()),
-            // Not the whole of it: when it would be tried again is of no use to a command that ends now.
+            // Not the whole of it: when it would be tried again is of no use to a command that ends
+            // now.
             message: format!("no session for {}: {}", error.role(), one_line(error.failure())),
             hint: hint(error.failure()),
         }

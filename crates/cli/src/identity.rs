@@ -18,7 +18,8 @@ use crate::{
 };
 use mfa::Asker;
 
-/// An attempt may take as long as a person needs to type an MFA code; the calls have time limits of their own.
+/// An attempt may take as long as a person needs to type an MFA code; the calls have time limits of
+/// their own.
 const ATTEMPT_WITH_A_PERSON: Duration = Duration::from_secs(120);
 
 #[derive(Args)]
@@ -32,7 +33,8 @@ pub(crate) struct RoleArguments {
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 
-    /// What CloudTrail calls the session: 2 to 64 letters, digits and _+=,.@-; default: user, host, process
+    /// What CloudTrail calls the session: 2 to 64 letters, digits and _+=,.@-; default: user, host,
+    /// process
     #[arg(long, value_name = "NAME", requires = "role_arn")]
     role_session_name: Option<String>,
 
@@ -135,7 +137,8 @@ impl RoleArguments {
             || std::env::var_os("AWS_PROFILE").is_some()
     }
 
-    /// Who signs the first call, as STS sees it; `None` if nobody does, since a web identity token is enough.
+    /// Who signs the first call, as STS sees it; `None` if nobody does, since a web identity token
+    /// is enough.
     pub(crate) async fn base_identity(&self) -> Result<Option<CallerIdentity>, Failure> {
         let base = match &self.profile {
             None if self.role_arn.is_empty() && std::env::var_os("AWS_PROFILE").is_some() => {

@@ -64,8 +64,8 @@ fn main() -> std::process::ExitCode {
     Status::into(status)
 }
 
-/// Credentials are in this process' memory: other processes of the same user may not read it, and no core dump
-/// may hold it.
+/// Credentials are in this process' memory: other processes of the same user may not read it, and
+/// no core dump may hold it.
 fn harden() {
     #[cfg(target_os = "linux")]
     {

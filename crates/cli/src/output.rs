@@ -22,7 +22,8 @@ pub(crate) const FAINT: Style = Style::new().dimmed();
 pub(crate) const STRONG: Style = Style::new().bold();
 
 pub(crate) struct Printer {
-    /// The reader of our stdout has gone: nobody is told anything more, and that is no failure of ours.
+    /// The reader of our stdout has gone: nobody is told anything more, and that is no failure of
+    /// ours.
     gone: Cell<bool>,
 }
 
@@ -76,8 +77,8 @@ pub(crate) fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Warnings go to stderr, more of them with `-v`, and none without it while something is being drawn there. Our own crates only: an SDK's debug log can hold what it
-/// sends.
+/// Warnings go to stderr, more of them with `-v`, and none without it while something is being
+/// drawn there. Our own crates only: an SDK's debug log can hold what it sends.
 pub(crate) fn log(verbose: u8, is_drawing: bool) {
     use tracing_subscriber::{Layer, filter::filter_fn, layer::SubscriberExt};
     let level = match verbose {

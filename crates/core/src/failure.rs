@@ -9,14 +9,15 @@ use crate::WallTime;
 pub enum FailureKind {
     /// The source can't be reached or is overloaded: timeouts, DNS, 5xx, throttling. Time mends it.
     Unavailable,
-    /// The source said no. Trying again is of no use until somebody changes a policy or a parameter.
+    /// The source said no. Trying again is of no use until somebody changes a policy or a
+    /// parameter.
     Denied,
     /// A human must act: an MFA code, a login. Never retried in a loop.
     NeedsPerson,
     /// A wrong setting here, found before any call where that is possible.
     Misconfigured,
-    /// The source misbehaved: fields missing, expired on arrival, not the promised format. Retried as
-    /// if it were unavailable.
+    /// The source misbehaved: fields missing, expired on arrival, not the promised format. Retried
+    /// as if it were unavailable.
     BadAnswer,
 }
 

@@ -1,9 +1,10 @@
 //! *When* to refresh a session: the pure heart of rolekeeper.
 //!
-//! There is no clock, thread, lock or I/O in this crate. Time is an argument ([`Moment`]), randomness is
-//! a seed, and [`Lifecycle`] is a state machine with a handful of verbs. The asynchronous shell, the
-//! on-demand shell, other languages and the simulations all drive this same machine, so one set of
-//! tests speaks for all of them, and a year of refreshing runs in milliseconds.
+//! There is no clock, thread, lock or I/O in this crate. Time is an argument ([`Moment`]),
+//! randomness is a seed, and [`Lifecycle`] is a state machine with a handful of verbs. The
+//! asynchronous shell, the on-demand shell, other languages and the simulations all drive this same
+//! machine, so one set of tests speaks for all of them, and a year of refreshing runs in
+//! milliseconds.
 //!
 //! ```
 //! use rolekeeper_core::{Credentials, Issued, Lifecycle, Moment, Read, RefreshPolicy, Wake, WallTime};

@@ -77,7 +77,8 @@ struct Trouble {
 // === impl Lifecycle ===
 
 impl Lifecycle {
-    /// Nothing held yet. In the background the first fetch is due at once, on demand with the first read.
+    /// Nothing held yet. In the background the first fetch is due at once, on demand with the first
+    /// read.
     ///
     /// `seed` decides the jitter: give each lifecycle its own.
     pub fn new(policy: RefreshPolicy, seed: u64) -> Self {
@@ -98,8 +99,8 @@ impl Lifecycle {
         }
     }
 
-    /// What a reader gets now. After [`Read::Wait`] the shell calls [`wake`](Self::wake), has the fetch
-    /// done if that asks for one, and then asks [`outcome`](Self::outcome).
+    /// What a reader gets now. After [`Read::Wait`] the shell calls [`wake`](Self::wake), has the
+    /// fetch done if that asks for one, and then asks [`outcome`](Self::outcome).
     pub fn read(&mut self, now: Moment) -> Read {
         self.seen(now);
         let read = self.view(now);
@@ -109,8 +110,8 @@ impl Lifecycle {
         read
     }
 
-    /// What a reader gets that waited for `attempt`: never a further wait for an attempt that failed
-    /// after this reader came, nor for a session that is in its windows from the start.
+    /// What a reader gets that waited for `attempt`: never a further wait for an attempt that
+    /// failed after this reader came, nor for a session that is in its windows from the start.
     pub fn outcome(&mut self, now: Moment, attempt: u64) -> Read {
         if !matches!(self.view(now), Read::Wait { .. }) {
             return self.read(now);
@@ -128,13 +129,14 @@ impl Lifecycle {
         }
     }
 
-    /// Tells that somebody was served without asking [`read`](Self::read), so that the session does not
-    /// count as idle.
+    /// Tells that somebody was served without asking [`read`](Self::read), so that the session does
+    /// not count as idle.
     pub fn seen(&mut self, now: Moment) {
         self.last_read = Some(now.elapsed);
     }
 
-    /// What readers may take without asking, and until when. The shell publishes it after each verb.
+    /// What readers may take without asking, and until when. The shell publishes it after each
+    /// verb.
     pub fn offer(&self, now: Moment) -> Option<Offer> {
         let held = self.held.as_ref()?;
         if self.must_ask(held, now) || self.raised(now).is_some() {
@@ -154,8 +156,8 @@ impl Lifecycle {
         Some(Offer { session: Arc::clone(&held.session), until })
     }
 
-    /// When the shell must call [`wake`](Self::wake) again, or `None` for never. On demand that is never:
-    /// reads drive it.
+    /// When the shell must call [`wake`](Self::wake) again, or `None` for never. On demand that is
+    /// never: reads drive it.
     pub fn wakeup(&self) -> Option<Wakeup> {
         if !self.policy.is_background() {
             return None;
@@ -201,7 +203,8 @@ impl Lifecycle {
         Wake::Fetch { attempt }
     }
 
-    /// The source is asked only now: the fetch that [`wake`](Self::wake) asked for had to wait for its turn among others.
+    /// The source is asked only now: the fetch that [`wake`](Self::wake) asked for had to wait for
+    /// its turn among others.
     pub fn asked(&mut self, now: Moment) {
         if let Some(attempt) = &mut self.fetching {
             attempt.begun = now;
@@ -248,8 +251,8 @@ impl Lifecycle {
             }
             FailureKind::NeedsPerson => self.policy.person_retry(&mut self.chance),
         };
-        // In the background a transient failure is retried whether or not anybody is asking; by the SDKs'
-        // rule the next call does it, or the end of the hold-off.
+        // In the background a transient failure is retried whether or not anybody is asking; by the
+        // SDKs' rule the next call does it, or the end of the hold-off.
         self.wanted =
             self.policy.is_background() && failure.kind.is_transient() && !self.policy.holds_off();
         let trouble = Trouble {
@@ -266,8 +269,8 @@ impl Lifecycle {
         }
     }
 
-    /// A service said that the session with this access key is no good. Does nothing if that is not the
-    /// one that is held.
+    /// A service said that the session with this access key is no good. Does nothing if that is not
+    /// the one that is held.
     pub fn rejected(&mut self, now: Moment, access_key_id: &str) {
         let Some(held) = &mut self.held else { return };
         if held.session.access_key_id() != access_key_id {
@@ -297,9 +300,9 @@ impl Lifecycle {
         self.tell(Event::Rejected { access_key_id: access_key_id.to_owned() });
     }
 
-    /// Somebody else (another process, another host, this process before a `fork`) fetched `session`.
-    /// Taken if it is valid and ends later than what is held, or replaces a rejected one or one that
-    /// has ended.
+    /// Somebody else (another process, another host, this process before a `fork`) fetched
+    /// `session`. Taken if it is valid and ends later than what is held, or replaces a rejected one
+    /// or one that has ended.
     pub fn adopt(&mut self, now: Moment, session: Arc<Session>) -> bool {
         let better = match &self.held {
             None => true,

@@ -146,7 +146,8 @@ impl From<WallTime> for SystemTime {
     }
 }
 
-/// RFC 3339 in UTC to the second, `2026-11-22T21:00:00Z`: the one form that every SDK's parser takes.
+/// RFC 3339 in UTC to the second, `2026-11-22T21:00:00Z`: the one form that every SDK's parser
+/// takes.
 impl fmt::Display for WallTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SECS_PER_DAY: i64 = 86_400;

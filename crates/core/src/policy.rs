@@ -1,4 +1,5 @@
-//! The numbers that refreshing runs by, each with its reason, and the presets that choose among them.
+//! The numbers that refreshing runs by, each with its reason, and the presets that choose among
+//! them.
 
 use std::time::Duration;
 
@@ -6,15 +7,17 @@ use crate::chance::Chance;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Sessions of up to this life are "short" to the SDKs: it is the shortest that STS gives, plus change.
+/// Sessions of up to this life are "short" to the SDKs: it is the shortest that STS gives, plus
+/// change.
 const SHORT_LIFE: Duration = Duration::from_secs(20 * 60);
 /// Sessions from this life on are "long" to the SDKs.
 const LONG_LIFE: Duration = Duration::from_secs(90 * 60);
 
-/// A background refresh comes this much before the widest window of the SDKs that read from us, so that
-/// a few failed attempts still stay outside it.
+/// A background refresh comes this much before the widest window of the SDKs that read from us, so
+/// that a few failed attempts still stay outside it.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
-/// A new session is kept for a quarter of its life at least, or short ones would be fetched without end.
+/// A new session is kept for a quarter of its life at least, or short ones would be fetched without
+/// end.
 const LATEST_SHARE: f64 = 0.75;
 /// Refresh points are spread by this share of the life, so that a fleet doesn't ask in step.
 const SPREAD: f64 = 0.05;
@@ -37,20 +40,22 @@ const RETRY_AFTER_CAP: Duration = Duration::from_secs(5 * 60);
 /// A refusal that only a changed policy mends is tried again this often, ± [`DENIED_SPREAD`].
 const DENIED_PAUSE: Duration = MINUTE;
 const DENIED_SPREAD: Duration = Duration::from_secs(6);
-/// With little of a session left, more often: a third of what remains, so that whoever mends the policy in a session's
-/// last minutes, or in the middle of a short one, is in time.
+/// With little of a session left, more often: a third of what remains, so that whoever mends the
+/// policy in a session's last minutes, or in the middle of a short one, is in time.
 const DENIED_SHARE: u32 = 3;
 const DENIED_LEAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// With nothing valid, an error is given to all readers for this long before the source is asked again.
+/// With nothing valid, an error is given to all readers for this long before the source is asked
+/// again.
 const ERROR_KEPT: Duration = Duration::from_secs(5);
 /// The SDKs' rule keeps it for a random time from this to [`ERROR_KEPT`].
 const ERROR_KEPT_LEAST: Duration = Duration::from_secs(1);
-/// The SDKs' rule: after a failed refresh the source is left alone for a random time of 5 to 10 minutes.
+/// The SDKs' rule: after a failed refresh the source is left alone for a random time of 5 to 10
+/// minutes.
 const HOLD_OFF: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(600));
 
-/// Rejections bring about at most one fetch in this time: a service that rejects everything must not
-/// turn into a storm on STS.
+/// Rejections bring about at most one fetch in this time: a service that rejects everything must
+/// not turn into a storm on STS.
 pub(crate) const REJECTION_PAUSE: Duration = Duration::from_secs(10);
 
 /// Who refreshes.
@@ -58,8 +63,8 @@ pub(crate) const REJECTION_PAUSE: Duration = Duration::from_secs(10);
 pub enum RefreshMode {
     /// A refresher of its own, so that no reader ever does the work. The default.
     Background,
-    /// Readers, and nobody between their calls: for functions-as-a-service, short scripts and forked
-    /// workers, which are frozen between calls or must have no thread.
+    /// Readers, and nobody between their calls: for functions-as-a-service, short scripts and
+    /// forked workers, which are frozen between calls or must have no thread.
     OnDemand,
 }
 
@@ -68,7 +73,8 @@ pub enum RefreshMode {
 enum AfterFailure {
     /// Exponential backoff with full jitter; an expired session is never served.
     Backoff,
-    /// The SDKs' rule: serve what is cached, even past its end, and leave the source alone for minutes.
+    /// The SDKs' rule: serve what is cached, even past its end, and leave the source alone for
+    /// minutes.
     HoldOff,
 }
 
@@ -135,8 +141,9 @@ impl RefreshPolicy {
         Self { mode: RefreshMode::OnDemand, ..Self::default() }
     }
 
-    /// On demand, by the rules that the AWS SDKs converge on in 2026: advisory window of 5, 15 or 60
-    /// minutes by lifetime, mandatory window of 1 minute; a failed refresh serves the cached session
+    /// On demand, by the rules that the AWS SDKs converge on in 2026: advisory window of 5, 15 or
+    /// 60 minutes by lifetime, mandatory window of 1 minute; a failed refresh serves the cached
+    /// session
     /// *even past its end* and leaves the source alone for 300 to 600 s.
     pub fn sdk_standard() -> Self {
         Self { after_failure: AfterFailure::HoldOff, ..Self::on_demand() }
@@ -154,16 +161,18 @@ impl RefreshPolicy {
         self
     }
 
-    /// The window, as remaining time, in which the programs that read from us would ask again on each call, whatever
-    /// the session's life: it replaces the table. On demand refreshing begins with it; in the background it begins
-    /// 5 minutes earlier, and at half the session's life at the latest. Default: by the table.
+    /// The window, as remaining time, in which the programs that read from us would ask again on
+    /// each call, whatever the session's life: it replaces the table. On demand refreshing begins
+    /// with it; in the background it begins 5 minutes earlier, and at half the session's life at
+    /// the latest. Default: by the table.
     #[must_use]
     pub fn with_advisory_window(mut self, window: Duration) -> Self {
         self.advisory = Some(window);
         self
     }
 
-    /// On demand: from this much remaining on, every reader waits for the one fetch. Default: 1 minute.
+    /// On demand: from this much remaining on, every reader waits for the one fetch. Default: 1
+    /// minute.
     #[must_use]
     pub fn with_mandatory_window(mut self, window: Duration) -> Self {
         self.mandatory = Some(window);
@@ -178,8 +187,8 @@ impl RefreshPolicy {
     }
 
     /// Let go of a session that nobody has read for this long; it is fetched again when asked for.
-    /// Readers leave only a flag behind, which is looked at once in this time: a session goes between one
-    /// and two of these times after its last reader. Default: never.
+    /// Readers leave only a flag behind, which is looked at once in this time: a session goes
+    /// between one and two of these times after its last reader. Default: never.
     #[must_use]
     pub fn with_idle_after(mut self, idle: Duration) -> Self {
         self.idle_after = Some(idle);
@@ -248,8 +257,9 @@ impl RefreshPolicy {
     }
 
     fn on_demand_windows(&self, life: Duration) -> Windows {
-        // Sessions shorter than STS gives (a container hands on its last minutes, a sandbox) would be in
-        // their window from the start and be fetched at each read; the SDKs' own rule has it so.
+        // Sessions shorter than STS gives (a container hands on its last minutes, a sandbox) would
+        // be in their window from the start and be fetched at each read; the SDKs' own rule has it
+        // so.
         let bounded = |window: Duration, share: u32| {
             if self.holds_off() { window } else { window.min(life / share) }
         };
@@ -299,7 +309,8 @@ impl RefreshPolicy {
         let pause = chance.between(DENIED_PAUSE - DENIED_SPREAD, DENIED_PAUSE + DENIED_SPREAD);
         let share = remaining.map_or(pause, |left| (left / DENIED_SHARE).max(DENIED_LEAST_PAUSE));
         let pause = pause.min(share);
-        // Not longer than the pause: a session that is still valid is not to be refused for an old error.
+        // Not longer than the pause: a session that is still valid is not to be refused for an old
+        // error.
         Retry { next_try: Some(pause), kept: ERROR_KEPT.min(pause) }
     }
 

@@ -112,8 +112,8 @@ impl Issued {
 impl Session {
     /// Places `issued` in time, as arrived `now`.
     ///
-    /// Where the issuer's own clock is known, the lifetime is the difference of two of *its* readings,
-    /// and a wrong clock here does not matter.
+    /// Where the issuer's own clock is known, the lifetime is the difference of two of *its*
+    /// readings, and a wrong clock here does not matter.
     pub fn place(issued: Issued, now: Moment, generation: u64) -> Self {
         let issuer_now = issued.issued_at.unwrap_or(now.wall);
         let lifetime = issued.expiration.since(issuer_now);
@@ -156,8 +156,8 @@ impl Session {
         self.issued.expiration
     }
 
-    /// When it ends *by this machine's wall clock*: what to hand on to programs that will compare it
-    /// with that clock.
+    /// When it ends *by this machine's wall clock*: what to hand on to programs that will compare
+    /// it with that clock.
     pub fn expiration(&self) -> WallTime {
         self.end.wall
     }

@@ -1,5 +1,5 @@
-//! The cell: holds the newest session for everyone who reads. Taking it is a pointer load and one look at
-//! the clock; nothing a writer does makes a reader wait.
+//! The cell: holds the newest session for everyone who reads. Taking it is a pointer load and one
+//! look at the clock; nothing a writer does makes a reader wait.
 
 use std::{fmt, ops::Deref};
 
@@ -9,10 +9,11 @@ use super::sync::{Arc, AtomicBool, Guard, Ordering, Slot};
 
 /// One slot with the newest [`Offer`].
 pub(crate) struct Cell {
-    /// A pointer that is never null, so that what a reader takes, or none, fits into two registers; the way through
-    /// memory shows in `cargo xtask bench`.
+    /// A pointer that is never null, so that what a reader takes, or none, fits into two registers;
+    /// the way through memory shows in `cargo xtask bench`.
     offer: Slot<Option<Offer>>,
-    /// Set by readers, taken by the refresher, where idle sessions are let go; `None` where they are not.
+    /// Set by readers, taken by the refresher, where idle sessions are let go; `None` where they
+    /// are not.
     touched: Option<AtomicBool>,
 }
 
@@ -63,7 +64,8 @@ impl Cell {
     }
 }
 
-/// Apart, because giving a pointer back is more code than taking it, and all of that is inlined into readers.
+/// Apart, because giving a pointer back is more code than taking it, and all of that is inlined
+/// into readers.
 #[cold]
 fn put_back(_: Guard<Arc<Option<Offer>>>) -> Option<Current> {
     None

@@ -19,8 +19,8 @@ static LANE: Lane = Lane::over(AtomicI64::new(CLOSED), AtomicI64::new(0));
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Clock {
-    /// This machine's: elapsed time that counts sleep (`CLOCK_BOOTTIME` on Linux, `CLOCK_MONOTONIC` on
-    /// macOS), and the wall clock.
+    /// This machine's: elapsed time that counts sleep (`CLOCK_BOOTTIME` on Linux, `CLOCK_MONOTONIC`
+    /// on macOS), and the wall clock.
     #[default]
     System,
     /// One that a test steps and puts to sleep.
@@ -38,8 +38,8 @@ impl Clock {
         }
     }
 
-    /// The time for a reader by one coarse clock read, while the process-wide watch vouches for how both clocks
-    /// stand to each other. `None`: look at both.
+    /// The time for a reader by one coarse clock read, while the process-wide watch vouches for how
+    /// both clocks stand to each other. `None`: look at both.
     #[inline]
     pub(crate) fn glance(&self) -> Option<Moment> {
         match self {

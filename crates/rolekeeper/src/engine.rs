@@ -1,5 +1,6 @@
-//! The engine: one lifecycle behind a lock that is held only for a verb's few hundred nanoseconds, and what
-//! follows from each verb: the cell is published, waiting readers are woken, events are told.
+//! The engine: one lifecycle behind a lock that is held only for a verb's few hundred nanoseconds,
+//! and what follows from each verb: the cell is published, waiting readers are woken, events are
+//! told.
 //!
 //! Readers come here only when the cell has nothing for them.
 
@@ -29,7 +30,8 @@ pub(crate) struct Engine {
     ended: watch::Sender<u64>,
     /// Tells the refresher that something has changed.
     nudge: Notify,
-    /// Made for the first who watches: its room for events is most of what an idle role would weigh.
+    /// Made for the first who watches: its room for events is most of what an idle role would
+    /// weigh.
     events: OnceLock<broadcast::Sender<Event>>,
 }
 
@@ -106,7 +108,8 @@ impl Engine {
 
     /// Under the lock, so that the cell and the events keep the lifecycle's order.
     fn tell(&self, now: Moment, state: &mut State) {
-        // With nobody to refresh it, nothing is offered: the next reader comes here and starts another.
+        // With nobody to refresh it, nothing is offered: the next reader comes here and starts
+        // another.
         let is_kept = !state.is_shut_down && (state.has_refresher || state.is_on_demand());
         self.cell.publish(if is_kept { state.lifecycle.offer(now) } else { None });
         while let Some(event) = state.lifecycle.next_event() {
@@ -200,8 +203,8 @@ impl Engine {
         self.nudge.notify_one();
     }
 
-    /// Resolves when `attempt` has ended, or everything has; with `false`, when nobody is at work any more and
-    /// the caller is to start another.
+    /// Resolves when `attempt` has ended, or everything has; with `false`, when nobody is at work
+    /// any more and the caller is to start another.
     pub(crate) async fn has_ended(&self, attempt: u64) -> bool {
         let mut ended = self.ended.subscribe();
         loop {
@@ -246,7 +249,8 @@ impl Engine {
         state.has_refresher || state.is_shut_down
     }
 
-    /// Whether the caller is to start the refresher: there is none, and from now on it is the caller's to run.
+    /// Whether the caller is to start the refresher: there is none, and from now on it is the
+    /// caller's to run.
     pub(crate) fn claim_refresher(&self) -> bool {
         let mut state = self.lock();
         let claimed = !state.has_refresher && !state.is_shut_down;
@@ -254,8 +258,8 @@ impl Engine {
         claimed
     }
 
-    /// The refresher, or the task that had `claimed` one attempt, has stopped: done, by a shutdown, or because
-    /// its runtime has gone in the middle of things.
+    /// The refresher, or the task that had `claimed` one attempt, has stopped: done, by a shutdown,
+    /// or because its runtime has gone in the middle of things.
     pub(crate) fn stopped(&self, now: Moment, claimed: Option<u64>) {
         let mut state = self.lock();
         if claimed.is_none() {

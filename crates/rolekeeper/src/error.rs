@@ -1,4 +1,5 @@
-//! What a reader gets when there is no session: which role, what failed, what is still valid, what to do.
+//! What a reader gets when there is no session: which role, what failed, what is still valid, what
+//! to do.
 
 use std::{fmt, time::Duration};
 
@@ -57,8 +58,8 @@ impl Error {
         self.refusal.attempts
     }
 
-    /// How long until the source is asked again by itself, seen from when the error was made; `None` if only a
-    /// reader's next call brings that about.
+    /// How long until the source is asked again by itself, seen from when the error was made;
+    /// `None` if only a reader's next call brings that about.
     pub fn next_try(&self) -> Option<Duration> {
         self.refusal.next_try
     }

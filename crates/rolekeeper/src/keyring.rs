@@ -18,7 +18,8 @@ use crate::{
 
 /// Credentials for many roles.
 ///
-/// Look a role up once and keep its handle: a handle is read without a lock, the lookup takes a short one.
+/// Look a role up once and keep its handle: a handle is read without a lock, the lookup takes a
+/// short one.
 ///
 /// ```
 /// use rolekeeper::{Credentials, Failure, Issued, Keyring, WallTime, sources::Callback};
@@ -70,16 +71,16 @@ impl<K: Eq + Hash> Keyring<K> {
         self
     }
 
-    /// At most so many fetches a second for one account. STS allows 600 for an account and Region, for everything
-    /// in it. Default: 50.
+    /// At most so many fetches a second for one account. STS allows 600 for an account and Region,
+    /// for everything in it. Default: 50.
     #[must_use]
     pub fn with_pace(mut self, per_second: NonZeroU32) -> Self {
         self.pace = Arc::new(Pace::new(per_second));
         self
     }
 
-    /// The credentials under `key`, made from `source` if there are none yet. However many ask at the same
-    /// time, `source` is called once.
+    /// The credentials under `key`, made from `source` if there are none yet. However many ask at
+    /// the same time, `source` is called once.
     pub fn get_or_insert<S: Source>(
         &self,
         key: K,

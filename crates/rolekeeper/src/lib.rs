@@ -1,8 +1,9 @@
 //! AWS role sessions that never run out.
 //!
-//! Temporary credentials end after an hour, and jobs that run longer die in the middle. With rolekeeper
-//! **nobody who reads credentials ever does the work of refreshing them**: a refresher, apart from every
-//! reader, replaces the session long before it ends; a reader takes a pointer to the newest one.
+//! Temporary credentials end after an hour, and jobs that run longer die in the middle. With
+//! rolekeeper **nobody who reads credentials ever does the work of refreshing them**: a refresher,
+//! apart from every reader, replaces the session long before it ends; a reader takes a pointer to
+//! the newest one.
 //!
 //! | to | use |
 //! |---|---|
@@ -12,8 +13,8 @@
 //! | keep many roles' | [`Keyring`] |
 //! | make every client of the AWS SDK refresh this way | [`adapters::IdentityCache`] |
 //!
-//! When it refreshes, retries, serves or refuses is decided in [`rolekeeper_core`], a state machine without
-//! clock or I/O.
+//! When it refreshes, retries, serves or refuses is decided in [`rolekeeper_core`], a state machine
+//! without clock or I/O.
 
 pub mod adapters;
 mod cell;

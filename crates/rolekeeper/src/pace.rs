@@ -1,7 +1,8 @@
 //! The pace of a keyring: at most so many fetches a second for one account, the most urgent first.
 //!
-//! STS allows 600 signed requests a second for an account and Region, shared by everything in it, and that quota
-//! cannot be raised. Ten thousand roles that become due in the same second must not take it all.
+//! STS allows 600 signed requests a second for an account and Region, shared by everything in it,
+//! and that quota cannot be raised. Ten thousand roles that become due in the same second must not
+//! take it all.
 
 use std::{
     cmp::Reverse,

@@ -33,9 +33,9 @@ const PATIENT_PAUSE: Duration = Duration::from_secs(1);
 
 /// A session that never runs out.
 ///
-/// A refresher of its own replaces the session long before it ends; whoever reads takes a pointer to the
-/// newest one and never waits while any is valid. Clones share the same session. Dropping the last one stops
-/// the refresher and wipes the secrets.
+/// A refresher of its own replaces the session long before it ends; whoever reads takes a pointer
+/// to the newest one and never waits while any is valid. Clones share the same session. Dropping
+/// the last one stops the refresher and wipes the secrets.
 ///
 /// ```
 /// use rolekeeper::{Credentials, Issued, RefreshableCredentials, WallTime, sources::Callback};
@@ -83,19 +83,21 @@ impl RefreshableCredentials {
         Builder::new(Arc::new(source))
     }
 
-    /// The newest session, or `None` if none is valid. Never waits: no lock, no allocation, no system call beyond
-    /// one look at the clock while the session is valid. After a rejection it still gives the rejected session,
-    /// for which [`get`](Self::get) awaits a better one.
+    /// The newest session, or `None` if none is valid. Never waits: no lock, no allocation, no
+    /// system call beyond one look at the clock while the session is valid. After a rejection it
+    /// still gives the rejected session, for which [`get`](Self::get) awaits a better one.
     #[inline]
     pub fn current(&self) -> Option<Current> {
         self.inner.quick().or_else(|| self.inner.held_and_valid())
     }
 
-    /// The newest session, waiting only when none is valid: all who wait do so on one fetch, for at most
-    /// the policy's read deadline (30 s by default). Giving up (dropping the future) cancels nothing.
+    /// The newest session, waiting only when none is valid: all who wait do so on one fetch, for at
+    /// most the policy's read deadline (30 s by default). Giving up (dropping the future) cancels
+    /// nothing.
     ///
     /// # Errors
-    /// Nothing is valid, and the fetch failed, or had failed a moment ago, or the deadline has come.
+    /// Nothing is valid, and the fetch failed, or had failed a moment ago, or the deadline has
+    /// come.
     #[inline]
     pub async fn get(&self) -> Result<Current, Error> {
         match self.inner.quick() {
@@ -104,8 +106,8 @@ impl RefreshableCredentials {
         }
     }
 
-    /// As [`get`](Self::get), for plain threads. Don't call it from asynchronous code: it blocks the thread,
-    /// which the refresher may need.
+    /// As [`get`](Self::get), for plain threads. Don't call it from asynchronous code: it blocks
+    /// the thread, which the refresher may need.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -116,9 +118,9 @@ impl RefreshableCredentials {
         }
     }
 
-    /// As [`get`](Self::get), but patient: as long as trying again may help, it waits for the next tries
-    /// too, up to `patience`. For programs that have just started, and for servers that had better hold a request
-    /// than answer an error.
+    /// As [`get`](Self::get), but patient: as long as trying again may help, it waits for the next
+    /// tries too, up to `patience`. For programs that have just started, and for servers that had
+    /// better hold a request than answer an error.
     ///
     /// # Errors
     /// The last failure, when `patience` is over or trying again won't help.
@@ -168,23 +170,24 @@ impl RefreshableCredentials {
         }
     }
 
-    /// Tells that a service refused the session with this access key id (`ExpiredToken`, or a sudden
-    /// `AccessDenied` after sessions were revoked). If that is the session held, a fetch starts at once, at most
-    /// one in 10 s for this cause, and [`get`](Self::get) waits for it; if it fails, the session is served
-    /// again.
+    /// Tells that a service refused the session with this access key id (`ExpiredToken`, or a
+    /// sudden `AccessDenied` after sessions were revoked). If that is the session held, a fetch
+    /// starts at once, at most one in 10 s for this cause, and [`get`](Self::get) waits for it; if
+    /// it fails, the session is served again.
     pub fn rejected(&self, access_key_id: &str) {
         let inner = &self.inner;
         inner.engine().rejected(inner.clock.now(), access_key_id);
     }
 
-    /// Takes over a session that somebody else has fetched, if it is valid and ends later than the one held.
+    /// Takes over a session that somebody else has fetched, if it is valid and ends later than the
+    /// one held.
     pub fn adopt(&self, session: Arc<Session>) -> bool {
         let inner = &self.inner;
         inner.engine().adopt(inner.clock.now(), session)
     }
 
-    /// What happens from here on, for those who watch. A watcher that is more than 64 events behind loses the
-    /// oldest and is told how many.
+    /// What happens from here on, for those who watch. A watcher that is more than 64 events behind
+    /// loses the oldest and is told how many.
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.inner.engine().subscribe()
     }
@@ -206,7 +209,8 @@ impl RefreshableCredentials {
         &self.inner.policy
     }
 
-    /// Stops refreshing and wipes the session, for all clones. What readers still hold stays theirs.
+    /// Stops refreshing and wipes the session, for all clones. What readers still hold stays
+    /// theirs.
     pub fn shutdown(&self) {
         self.inner.engine().shut_down(self.inner.clock.now());
         self.inner.sdk_form.store(None);
@@ -250,8 +254,8 @@ impl Inner {
         self.cell.take(|| self.clock.glance().unwrap_or_else(|| self.look_closer()))
     }
 
-    /// Both clocks. If it is the watch that stands still, this may be a forked child, where no thread runs: then it
-    /// needs a refresher of its own.
+    /// Both clocks. If it is the watch that stands still, this may be a forked child, where no
+    /// thread runs: then it needs a refresher of its own.
     #[cold]
     fn look_closer(&self) -> Moment {
         if matches!(self.clock, Clock::System) {
@@ -270,7 +274,8 @@ impl Inner {
             let heirloom = self.cell.peek().map(|session| (self.clock.now(), session));
             let seed = self.seed ^ u64::from(std::process::id());
             let own = Engine::new(Arc::clone(&self.cell), self.policy.clone(), seed, heirloom);
-            // The parent's engine may have been locked in the middle of anything: never touched, never dropped.
+            // The parent's engine may have been locked in the middle of anything: never touched,
+            // never dropped.
             std::mem::forget(Arc::clone(&found));
             self.engine.compare_and_swap(&found, Arc::new(own));
         }

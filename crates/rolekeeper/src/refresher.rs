@@ -32,8 +32,8 @@ pub(crate) trait World: Send + Sync {
 /// Sleeping longer than this is cut in pieces, since timers don't take any length.
 const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
 
-/// Somebody at work, who says so when it stops, also when its runtime drops it in the middle of a fetch or has
-/// never begun it.
+/// Somebody at work, who says so when it stops, also when its runtime drops it in the middle of a
+/// fetch or has never begun it.
 struct Work<W: World> {
     engine: Arc<Engine>,
     world: W,
@@ -75,7 +75,8 @@ impl<W: World> Work<W> {
     async fn fetch(&self, attempt: u64) {
         let (engine, world) = (&self.engine, &self.world);
         let mut fetch = pin!(caught(attempt_once(engine, world)));
-        // What the session held goes through meanwhile is told in time, however long the fetch takes.
+        // What the session held goes through meanwhile is told in time, however long the fetch
+        // takes.
         while let Task::Sleep(wakeup) = engine.next_task(world.now()) {
             if let Some(outcome) = either(fetch.as_mut(), self.rest(wakeup)).await {
                 return engine.finish(world.now(), attempt, outcome);

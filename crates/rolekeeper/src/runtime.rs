@@ -1,4 +1,5 @@
-//! Where refreshers run: in the caller's tokio runtime, or, where there is none, on one small thread of ours.
+//! Where refreshers run: in the caller's tokio runtime, or, where there is none, on one small
+//! thread of ours.
 
 use std::{
     sync::{Arc, LazyLock, Weak},

@@ -1,10 +1,10 @@
 //! *How* a session is made: AssumeRole and its siblings on the official AWS SDK, a profile of
 //! `~/.aws/config`, or any function of your own.
 //!
-//! A source knows nothing of refreshing. It is asked for one session at a time, makes at most the calls
-//! that this takes, never retries (the lifecycle decides when to ask again) and says in its
-//! [`Failure`] who can mend what went wrong. The one exception: a signature that was refused because this
-//! machine's clock is off is made once more at once, by the server's clock.
+//! A source knows nothing of refreshing. It is asked for one session at a time, makes at most the
+//! calls that this takes, never retries (the lifecycle decides when to ask again) and says in its
+//! [`Failure`] who can mend what went wrong. The one exception: a signature that was refused
+//! because this machine's clock is off is made once more at once, by the server's clock.
 //!
 //! | source | makes a session by |
 //! |---|---|
@@ -56,15 +56,15 @@ pub type Fetch<'a> = Pin<Box<dyn Future<Output = Result<Issued, Failure>> + Send
 
 /// Whatever can make a session.
 pub trait Source: fmt::Debug + Send + Sync + 'static {
-    /// Makes one session. Called by one task at a time for each lifecycle; dropped when it takes longer than
-    /// the policy's attempt timeout.
+    /// Makes one session. Called by one task at a time for each lifecycle; dropped when it takes
+    /// longer than the policy's attempt timeout.
     fn fetch(&self) -> Fetch<'_>;
 
     /// What messages call it: the role's ARN, or a name such as `callback`.
     fn name(&self) -> String;
 
-    /// The account that a fetch is counted for in a [`Keyring`](crate::Keyring)'s pace, 12 digits: for a role, the
-    /// role's. `None`: not known, and counted with all others of which it isn't.
+    /// The account that a fetch is counted for in a [`Keyring`](crate::Keyring)'s pace, 12 digits:
+    /// for a role, the role's. `None`: not known, and counted with all others of which it isn't.
     fn account(&self) -> Option<String> {
         None
     }

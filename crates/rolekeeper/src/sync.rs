@@ -1,5 +1,5 @@
-//! The few primitives that the lock-free parts stand on. The model checkers (`tests/models`) include those
-//! parts with their own `sync` in the place of this one.
+//! The few primitives that the lock-free parts stand on. The model checkers (`tests/models`)
+//! include those parts with their own `sync` in the place of this one.
 
 pub(crate) use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,

@@ -1,5 +1,5 @@
-//! `rolekeeper credential-process`: one session in the form that `credential_process` in `~/.aws/config` asks
-//! for.
+//! `rolekeeper credential-process`: one session in the form that `credential_process` in
+//! `~/.aws/config` asks for.
 
 use rolekeeper::{Failure, Session};
 use serde_json::{Value, json};
@@ -35,7 +35,8 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
     Ok(Status::OK)
 }
 
-/// A profile whose `credential_process` is this command for the same profile would call itself without end.
+/// A profile whose `credential_process` is this command for the same profile would call itself
+/// without end.
 fn refuse_to_call_itself(given: Option<&str>) -> Result<(), Trouble> {
     let profile = aws_files::selected_profile(given);
     let Some(command) = aws_files::setting(&profile, "credential_process") else { return Ok(()) };
@@ -43,8 +44,8 @@ fn refuse_to_call_itself(given: Option<&str>) -> Result<(), Trouble> {
     let calls_us = words.iter().any(|word| word.ends_with("rolekeeper"))
         && words.contains(&"credential-process");
     let names_it = match words.iter().position(|word| word.starts_with("--profile")) {
-        // It goes by the environment, as we do: by keys if there are any and a role is named, else by the
-        // profile that is selected.
+        // It goes by the environment, as we do: by keys if there are any and a role is named, else
+        // by the profile that is selected.
         None => {
             let goes_by_keys =
                 has_keys() && words.iter().any(|word| word.starts_with("--role-arn"));

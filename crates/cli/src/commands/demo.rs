@@ -1,5 +1,6 @@
-//! `rolekeeper demo`: the main job, watched. Readers sign real requests through several session lifetimes, a refused
-//! refresh, an outage and a revocation; beside them others do the same with credentials fetched once.
+//! `rolekeeper demo`: the main job, watched. Readers sign real requests through several session
+//! lifetimes, a refused refresh, an outage and a revocation; beside them others do the same with
+//! credentials fetched once.
 
 mod bucket_list;
 mod display;

@@ -1,4 +1,5 @@
-//! `rolekeeper doctor`: what works and what does not, in the order in which one thing stands on another.
+//! `rolekeeper doctor`: what works and what does not, in the order in which one thing stands on
+//! another.
 
 mod findings;
 
@@ -19,8 +20,8 @@ use findings::Findings;
 const SKEW_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// From here on it is worth a word.
 const SKEW_WORTH_A_WORD: Duration = Duration::from_secs(30);
-/// The widest of the windows in which an SDK asks again on each call, for sessions of an hour, with the minutes that
-/// a refresh may take.
+/// The widest of the windows in which an SDK asks again on each call, for sessions of an hour, with
+/// the minutes that a refresh may take.
 const COMFORTABLE: Duration = Duration::from_secs(25 * 60);
 
 #[derive(clap::Args)]
@@ -90,7 +91,8 @@ fn shadows(findings: &mut Findings) {
     }
 }
 
-/// Who we are before any role, whether STS can be reached, and how far our clock is off: one call tells all three.
+/// Who we are before any role, whether STS can be reached, and how far our clock is off: one call
+/// tells all three.
 async fn base_identity(role: &RoleArguments, findings: &mut Findings) -> bool {
     let before = Clock::System.now();
     match role.base_identity().await {

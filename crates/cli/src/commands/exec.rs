@@ -86,7 +86,8 @@ async fn run_served(
     Ok(status)
 }
 
-/// The endpoint, with the token both as itself and in a file, since some SDKs know only one of the two.
+/// The endpoint, with the token both as itself and in a file, since some SDKs know only one of the
+/// two.
 fn served_variables(
     endpoint: &Endpoint,
     folder: &std::path::Path,
@@ -106,7 +107,8 @@ fn served_variables(
     ])
 }
 
-/// Nothing is left to do once the program has its variables, so it takes our place where that is possible.
+/// Nothing is left to do once the program has its variables, so it takes our place where that is
+/// possible.
 async fn run_with_variables(
     identity: Identity,
     program: &[OsString],

@@ -108,8 +108,8 @@ fn introduce(sandbox: &Running, as_json: bool, printer: &Printer) {
     printer.note("Stop it with Ctrl-C.");
 }
 
-/// Over once Ctrl-C is pressed or SIGTERM has come. It listens from now on: whoever has read the lines may end us at
-/// once, and wants the summary all the same.
+/// Over once Ctrl-C is pressed or SIGTERM has come. It listens from now on: whoever has read the
+/// lines may end us at once, and wants the summary all the same.
 #[cfg(unix)]
 fn end() -> Result<impl Future<Output = ()>, Trouble> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -35,7 +35,8 @@ fn a_profile_says_everything_by_itself() {
     }
 }
 
-/// A `rolekeeper` that ends after a few calls: if the circle were not seen, it would never end by itself.
+/// A `rolekeeper` that ends after a few calls: if the circle were not seen, it would never end by
+/// itself.
 fn bounded(home: &Home) -> String {
     let script = format!(
         "#!/bin/sh\necho call >> \"$HOME/calls\"\n\

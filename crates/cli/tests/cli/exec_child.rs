@@ -1,4 +1,5 @@
-//! What a program under `exec` finds: our credentials and nobody else's, and all other settings as they were.
+//! What a program under `exec` finds: our credentials and nobody else's, and all other settings as
+//! they were.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 

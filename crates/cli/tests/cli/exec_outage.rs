@@ -1,5 +1,5 @@
-//! STS is down while a program runs under `exec`: the session is served to its end, then requests are held for as long
-//! as the least patient SDK allows, and only then answered with an error.
+//! STS is down while a program runs under `exec`: the session is served to its end, then requests
+//! are held for as long as the least patient SDK allows, and only then answered with an error.
 
 use std::time::Duration;
 

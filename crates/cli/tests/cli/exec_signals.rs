@@ -65,7 +65,8 @@ fn a_program_that_ignores_a_signal_goes_on_and_keeps_its_credentials() {
     assert!(status.success(), "{stderr}");
 }
 
-/// Runs `script` under exec on a terminal of its own, presses Ctrl-C once it has begun, and returns what is seen.
+/// Runs `script` under exec on a terminal of its own, presses Ctrl-C once it has begun, and returns
+/// what is seen.
 fn on_a_terminal(home: &Home, sts: &Sts, redirection: &str, script: &str) -> Option<String> {
     // `script` (util-linux) gives a program a terminal.
     if !std::path::Path::new("/usr/bin/script").exists() {

@@ -1,4 +1,5 @@
-//! What STS refuses, or what keeps it from answering: the status says whose turn it is, the hint what to do.
+//! What STS refuses, or what keeps it from answering: the status says whose turn it is, the hint
+//! what to do.
 
 use rolekeeper_sandbox::{AssumeRoleRefusal, Failures, Faults};
 

@@ -1,7 +1,8 @@
 //! The whole binary, as people and programs meet it: what it says, how it ends, what it serves.
 //!
-//! Snapshots of what people read are in `snapshots/`; `INSTA_UPDATE=always cargo test -p rolekeeper-cli` writes them
-//! anew. Nothing here leaves the loopback interface, and nothing of this machine's environment gets in.
+//! Snapshots of what people read are in `snapshots/`; `INSTA_UPDATE=always cargo test -p
+//! rolekeeper-cli` writes them anew. Nothing here leaves the loopback interface, and nothing of
+//! this machine's environment gets in.
 
 #![allow(
     clippy::unwrap_used,

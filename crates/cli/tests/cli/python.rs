@@ -1,7 +1,7 @@
 //! With programs from PyPI: the AWS CLI, boto3, and moto, a server that others wrote.
 //!
-//! They are in the virtual environment that `ROLEKEEPER_TEST_VENV` names; `cargo xtask test` makes it from
-//! `tests/requirements.txt`.
+//! They are in the virtual environment that `ROLEKEEPER_TEST_VENV` names; `cargo xtask test` makes
+//! it from `tests/requirements.txt`.
 
 mod long_job;
 mod moto;

@@ -1,5 +1,5 @@
-//! Wrong use and wrong configuration: found before anybody is called, each told in one line with the value and the
-//! limit.
+//! Wrong use and wrong configuration: found before anybody is called, each told in one line with
+//! the value and the limit.
 
 use crate::support::{Home, Sts, role};
 

@@ -58,7 +58,8 @@ impl Lifecycle {
         now.reached(held.refresh_at) && self.fetching.is_none()
     }
 
-    /// Whether what is held is served although it has ended, and the source is not to be asked for it.
+    /// Whether what is held is served although it has ended, and the source is not to be asked for
+    /// it.
     fn serves_past_end(&self, now: Moment) -> bool {
         let Some(trouble) = &self.trouble else { return false };
         if self.policy.holds_off() {
@@ -114,8 +115,8 @@ impl Lifecycle {
         })
     }
 
-    /// Past the end, only what time may mend is tried again without a reader, unless the readers are
-    /// still served and would never ask.
+    /// Past the end, only what time may mend is tried again without a reader, unless the readers
+    /// are still served and would never ask.
     fn retries_by_itself(&self, held: &Held, trouble: &Trouble) -> bool {
         !held.told_over || trouble.failure.kind.is_transient() || self.policy.serves_expired()
     }
@@ -191,13 +192,15 @@ impl Lifecycle {
         self.trouble = None;
         self.wanted = false;
         if is_first {
-            // Nobody can have read it yet, and it is not to count as idle before its time. A refresh is no read.
+            // Nobody can have read it yet, and it is not to count as idle before its time. A
+            // refresh is no read.
             self.last_read = self.last_read.max(Some(now.elapsed));
         }
     }
 
-    /// When an answer that comes now was dated: now, or at the fetch's beginning if it took longer than any
-    /// fetch may. A machine that slept in the middle of a fetch finds an answer of hours ago.
+    /// When an answer that comes now was dated: now, or at the fetch's beginning if it took longer
+    /// than any fetch may. A machine that slept in the middle of a fetch finds an answer of hours
+    /// ago.
     pub(super) fn earliest_if_held_up(&self, now: Moment) -> Moment {
         let Some(Attempt { begun, .. }) = self.fetching else { return now };
         let took = now.elapsed.since(begun.elapsed).max(now.wall.since(begun.wall));

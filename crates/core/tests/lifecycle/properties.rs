@@ -1,4 +1,5 @@
-//! Random histories of a simulated world. The invariants themselves are in `shell.rs`, beside each verb.
+//! Random histories of a simulated world. The invariants themselves are in `shell.rs`, beside each
+//! verb.
 
 use std::{sync::Arc, time::Duration};
 
@@ -138,8 +139,9 @@ fn histories() -> impl Strategy<Value = (RefreshPolicy, u64, Clocks, Vec<Op>)> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// No expired session, no two fetches, no live session thrown away, no busy loop, no fetch that no wake-up
-    /// foretold, no more attempts than the schedule has, no lock-free reader served what a locked one is not.
+    /// No expired session, no two fetches, no live session thrown away, no busy loop, no fetch that
+    /// no wake-up foretold, no more attempts than the schedule has, no lock-free reader served what
+    /// a locked one is not.
     #[test]
     fn whatever_happens_the_promises_are_kept((policy, seed, clocks, ops) in histories()) {
         let mut shell = Shell::new(policy, seed, clocks);
@@ -189,8 +191,9 @@ proptest! {
         prop_assert!(matches!(shell.life.read(shell.now()), Read::Serve(_)));
     }
 
-    /// The bound on attempts in the background does not depend on readers at all: with a source that fails and
-    /// succeeds as it likes (but not for a reason that only a person mends), a thousand readers change nothing.
+    /// The bound on attempts in the background does not depend on readers at all: with a source
+    /// that fails and succeeds as it likes (but not for a reason that only a person mends), a
+    /// thousand readers change nothing.
     #[test]
     fn readers_do_not_change_when_the_source_is_asked(
         seed in any::<u64>(),
@@ -204,7 +207,8 @@ proptest! {
                 Answer::Session(life) | Answer::SameKey(life) => *life = (*life).max(secs(10)),
                 Answer::NoKey => {}
             }
-            // So short a session ends before its refresh: then a reader, rightly, brings a fetch about.
+            // So short a session ends before its refresh: then a reader, rightly, brings a fetch
+            // about.
             quiet.act(&Op::Source(source.clone()));
             busy.act(&Op::Source(source));
             quiet.run_for(span);

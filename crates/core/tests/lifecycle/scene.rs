@@ -150,7 +150,8 @@ impl Scene {
         assert_eq!(self.wake(), Wake::Nothing, "{:?}", self.life);
     }
 
-    /// A shell that acts on wake-ups alone runs for `span`: how many fetches are due if each fails so?
+    /// A shell that acts on wake-ups alone runs for `span`: how many fetches are due if each fails
+    /// so?
     pub(crate) fn fails_alone(&mut self, span: Duration, failure: &Failure) -> Vec<Duration> {
         let start = self.clocks.truth;
         let mut begun = Vec::new();

@@ -1,4 +1,5 @@
-//! A simulated shell: virtual time, a source that behaves as told, readers, and a watch over each verb.
+//! A simulated shell: virtual time, a source that behaves as told, readers, and a watch over each
+//! verb.
 
 use std::{sync::Arc, time::Duration};
 
@@ -402,7 +403,8 @@ impl Shell {
         if left > secs(86_400) {
             return self.read();
         }
-        // The shell runs until then; what it then offers is read in its last instant, if it still ends there.
+        // The shell runs until then; what it then offers is read in its last instant, if it still
+        // ends there.
         self.run_for(left.saturating_sub(TICK));
         self.read();
         self.clocks.pass(TICK);
@@ -436,8 +438,8 @@ impl Shell {
         );
     }
 
-    /// By the true time, and by what the machine's clocks can know: they believe a step forward, which looks
-    /// like a pause, until the issuer's clock is seen again.
+    /// By the true time, and by what the machine's clocks can know: they believe a step forward,
+    /// which looks like a pause, until the issuer's clock is seen again.
     fn is_surely_live(&self) -> bool {
         self.life.held().is_some_and(|held| {
             held.issuer_expiration().since(self.clocks.issuer()) > rolekeeper_core::END_GUARD
@@ -447,7 +449,8 @@ impl Shell {
         })
     }
 
-    /// An answer that took longer than any may is counted from its fetch's begin, to be on the safe side.
+    /// An answer that took longer than any may is counted from its fetch's begin, to be on the safe
+    /// side.
     fn is_held_up(&self, held: &Session) -> bool {
         let seen_end = held.end().elapsed;
         let true_left = held.issuer_expiration().since(self.clocks.issuer());
@@ -459,17 +462,17 @@ impl Shell {
         self.life.held().is_some_and(|held| held.is_valid(self.now()))
     }
 
-    /// The bound on attempts: between two there is a pause that depends on how the first ended and on nothing
-    /// that readers do, or one cause of its own (each `refresh_now`, step, adoption or session let go brings about
-    /// one at most; rejections one in ten seconds).
+    /// The bound on attempts: between two there is a pause that depends on how the first ended and
+    /// on nothing that readers do, or one cause of its own (each `refresh_now`, step, adoption or
+    /// session let go brings about one at most; rejections one in ten seconds).
     fn is_within_the_schedule(&mut self) {
         let now = self.clocks.truth;
         let Some((ended_at, ended)) = self.last_end else { return };
         let pause = Duration::from_nanos((now - ended_at).unsigned_abs());
         let readers = self.causes.readers > 0;
         let as_planned = match ended {
-            // Sessions live for 3 s at least, and are kept for a quarter of that, but for the SDKs' windows and
-            // configured ones.
+            // Sessions live for 3 s at least, and are kept for a quarter of that, but for the SDKs'
+            // windows and configured ones.
             Ended::Well if !self.is_bounded => readers,
             Ended::Well => pause >= SECOND || !self.is_live_by_the_machine(),
             Ended::Badly { kind, was_held, .. } if self.holds_off && kind.is_transient() => {

@@ -1,38 +1,40 @@
-//! Side by side: rolekeeper, the AWS SDK's own identity cache and the bare floor, in one process and one run.
-//! `cargo xtask bench` builds, runs and writes `bench/RESULTS.md`. It is a report, not a test: it fails only
-//! when it can't measure, and a requirement that is not met is printed as such.
+//! Side by side: rolekeeper, the AWS SDK's own identity cache and the bare floor, in one process
+//! and one run. `cargo xtask bench` builds, runs and writes `bench/RESULTS.md`. It is a report, not
+//! a test: it fails only when it can't measure, and a requirement that is not met is printed as
+//! such.
 //!
 //! # Method
 //!
-//! **Figures that have to be small** (reads): all contenders take turns in one process, a batch of about 2 ms
-//! each in every round (A B C A B C …), so that whatever else the machine does hits all alike. What is counted
-//! is the CPU time of the reading thread (`CLOCK_THREAD_CPUTIME_ID`) per call. The ratio of two contenders is
-//! taken round by round, from batches that lie milliseconds apart, and the median of these ratios is reported,
-//! beside the medians of the figures themselves. With eight threads all of them run the same contender
-//! between two barriers. A call includes the dropping of what it returned, and `black_box` stands at its end.
+//! **Figures that have to be small** (reads): all contenders take turns in one process, a batch of
+//! about 2 ms each in every round (A B C A B C …), so that whatever else the machine does hits all
+//! alike. What is counted is the CPU time of the reading thread (`CLOCK_THREAD_CPUTIME_ID`) per
+//! call. The ratio of two contenders is taken round by round, from batches that lie milliseconds
+//! apart, and the median of these ratios is reported, beside the medians of the figures themselves.
+//! With eight threads all of them run the same contender between two barriers. A call includes the
+//! dropping of what it returned, and `black_box` stands at its end.
 //!
-//! *The floor* is `ArcSwap::load` and one read of the coarse clock: no correct cache with an end can do less.
-//! *The SDK's cache* is `aws_smithy_runtime`'s `IdentityCache::lazy()`, called as a client's orchestrator
-//! calls it, with the runtime components of a real client (taken out of one by an interceptor) and inside a
-//! tokio runtime. Our `adapters::IdentityCache`, and our `ProvideCredentials` behind `no_cache()`, are called
-//! through that same interface.
+//! *The floor* is `ArcSwap::load` and one read of the coarse clock: no correct cache with an end
+//! can do less. *The SDK's cache* is `aws_smithy_runtime`'s `IdentityCache::lazy()`, called as a
+//! client's orchestrator calls it, with the runtime components of a real client (taken out of one
+//! by an interceptor) and inside a tokio runtime. Our `adapters::IdentityCache`, and our
+//! `ProvideCredentials` behind `no_cache()`, are called through that same interface.
 //!
-//! **Figures that must not grow** (stalls): 64 tasks on a multi-threaded runtime read about every millisecond
-//! for half a second, with a refresh in the middle and without one, in alternation, with the SDK's cache
-//! in the same turns. What is counted is the wall time around each read.
+//! **Figures that must not grow** (stalls): 64 tasks on a multi-threaded runtime read about every
+//! millisecond for half a second, with a refresh in the middle and without one, in alternation,
+//! with the SDK's cache in the same turns. What is counted is the wall time around each read.
 //!
-//! **Memory** is the process' resident set before and after, since this workspace allows no `unsafe`, and so no
-//! allocator that counts. It is measured first, in a fresh heap.
+//! **Memory** is the process' resident set before and after, since this workspace allows no
+//! `unsafe`, and so no allocator that counts. It is measured first, in a fresh heap.
 //!
-//! **Commands** take turns too: wall time from before the start to after the end. The STS they call is the
-//! sandbox, in this process.
+//! **Commands** take turns too: wall time from before the start to after the end. The STS they call
+//! is the sandbox, in this process.
 //!
-//! A part of it alone, printed and not written: `cargo bench -p rolekeeper --bench side_by_side -- reads`, or
-//! `roles`, `stalls`, `cold`, `commands`.
+//! A part of it alone, printed and not written: `cargo bench -p rolekeeper --bench side_by_side --
+//! reads`, or `roles`, `stalls`, `cold`, `commands`.
 //!
-//! Other load on the machine moves the absolute figures more than the ratios, but it moves these too: with the other
-//! core busy, a read has been seen at 1.4 times the floor that took 1.0 times it alone. So the load average
-//! at the beginning and at the end is printed.
+//! Other load on the machine moves the absolute figures more than the ratios, but it moves these
+//! too: with the other core busy, a read has been seen at 1.4 times the floor that took 1.0 times
+//! it alone. So the load average at the beginning and at the end is printed.
 
 mod cold;
 mod command;

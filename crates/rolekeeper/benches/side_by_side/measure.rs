@@ -5,8 +5,8 @@ use std::{sync::Barrier, thread, time::Duration};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Handle;
 
-/// Long enough that reading the CPU clock (a system call) is nothing, short enough that a round's contenders meet
-/// the same machine.
+/// Long enough that reading the CPU clock (a system call) is nothing, short enough that a round's
+/// contenders meet the same machine.
 const BATCH: Duration = Duration::from_millis(2);
 
 /// One of those who take turns.
@@ -76,7 +76,8 @@ impl Race {
             let running: Vec<_> = (0..threads).map(|_| scope.spawn(race)).collect();
             running.into_iter().map(|thread| thread.join().expect("it only measures")).collect()
         });
-        // All threads of a round made the same number of calls, so their mean is the round's figure.
+        // All threads of a round made the same number of calls, so their mean is the round's
+        // figure.
         let mean = |contender: usize, round: usize| {
             all.iter().map(|thread| thread[contender][round]).sum::<f64>() / threads as f64
         };

@@ -1,4 +1,5 @@
-//! The SDK's side: the runtime components of a real client, and a cache called as that client calls it.
+//! The SDK's side: the runtime components of a real client, and a cache called as that client calls
+//! it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

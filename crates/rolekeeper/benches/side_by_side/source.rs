@@ -1,5 +1,5 @@
-//! The STS of this benchmark: a source for us and a provider for the SDK, as slow and as broken as a row wants
-//! it, and counting.
+//! The STS of this benchmark: a source for us and a provider for the SDK, as slow and as broken as
+//! a row wants it, and counting.
 
 use std::{
     sync::{

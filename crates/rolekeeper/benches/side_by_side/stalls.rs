@@ -25,7 +25,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Whoever waits this long has waited for the source, not for a CPU.
 const STALL: Duration = Duration::from_millis(50);
 
-/// The SDK's cache asks anew 10 ms to 5 ms before a session's end, and so once or twice in a window.
+/// The SDK's cache asks anew 10 ms to 5 ms before a session's end, and so once or twice in a
+/// window.
 const SDK_LIFETIME: Duration = Duration::from_millis(300);
 const SDK_BUFFER: Duration = Duration::from_millis(10);
 

@@ -1,5 +1,5 @@
-//! The SDK's identity cache, refreshed our way: in the background, with no caller waiting while an identity is
-//! valid, and a valid one never thrown away because a refresh failed.
+//! The SDK's identity cache, refreshed our way: in the background, with no caller waiting while an
+//! identity is valid, and a valid one never thrown away because a refresh failed.
 
 use std::{
     collections::HashMap,
@@ -44,8 +44,8 @@ use crate::{
 /// # }
 /// ```
 ///
-/// Identities that are not AWS credentials, or that don't expire, are resolved by their own resolver on each
-/// call: there is nothing to refresh.
+/// Identities that are not AWS credentials, or that don't expire, are resolved by their own
+/// resolver on each call: there is nothing to refresh.
 #[derive(Clone)]
 pub struct IdentityCache {
     entries: Arc<ArcSwap<Entries>>,
@@ -64,7 +64,8 @@ struct Entry {
     kept: OnceLock<RefreshableCredentials>,
     /// Its identities have nothing to refresh.
     passes: AtomicBool,
-    /// Held by the one caller who resolves the first identity, with the last error of those who tried.
+    /// Held by the one caller who resolves the first identity, with the last error of those who
+    /// tried.
     first: tokio::sync::Mutex<Option<SharedError>>,
     failures: AtomicU64,
 }
@@ -76,8 +77,8 @@ struct Call<'a> {
     config: &'a ConfigBag,
 }
 
-/// The SDK's resolver as a source. The refresher outlives the call that brought the resolver, so it keeps that
-/// call's components.
+/// The SDK's resolver as a source. The refresher outlives the call that brought the resolver, so it
+/// keeps that call's components.
 struct Resolver {
     resolver: SharedIdentityResolver,
     components: RuntimeComponents,
@@ -120,7 +121,8 @@ impl IdentityCache {
         entry
     }
 
-    /// The first identity tells whether there is anything to keep fresh; all who wait for it share one call.
+    /// The first identity tells whether there is anything to keep fresh; all who wait for it share
+    /// one call.
     async fn first(&self, entry: &Entry, call: Call<'_>) -> Result<Identity, BoxError> {
         let failures = entry.failures.load(Ordering::Acquire);
         let mut last_error = entry.first.lock().await;
@@ -212,7 +214,8 @@ impl fmt::Debug for IdentityCache {
 impl Source for Resolver {
     fn fetch(&self) -> Fetch<'_> {
         Box::pin(async {
-            // The SDK's credential providers look at neither; what a resolver keeps there is set at its client.
+            // The SDK's credential providers look at neither; what a resolver keeps there is set at
+            // its client.
             let config = ConfigBag::base();
             let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
             let identity = match first {

@@ -1,5 +1,5 @@
-//! `ProvideCredentials`: refreshable credentials go into any client of the AWS SDK. How to use it, and why not with
-//! the SDK's own cache, stands in [`adapters`](crate::adapters).
+//! `ProvideCredentials`: refreshable credentials go into any client of the AWS SDK. How to use it,
+//! and why not with the SDK's own cache, stands in [`adapters`](crate::adapters).
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -13,7 +13,8 @@ use rolekeeper_core::{FailureKind, Session};
 
 use crate::{Current, Error, RefreshableCredentials};
 
-/// A session as the SDK's providers and as its identity caches hand it out; clones share one copy of the secrets.
+/// A session as the SDK's providers and as its identity caches hand it out; clones share one copy
+/// of the secrets.
 pub(crate) struct SdkForm {
     session: Arc<Session>,
     credentials: SdkCredentials,
@@ -45,7 +46,8 @@ impl ProvideCredentials for RefreshableCredentials {
     }
 }
 
-/// A session in the SDK's form, which itself is never refreshed. Its clones share one copy of the secrets.
+/// A session in the SDK's form, which itself is never refreshed. Its clones share one copy of the
+/// secrets.
 pub fn sdk_credentials(session: &Session) -> SdkCredentials {
     let credentials = session.credentials();
     let token = credentials.session_token.expose();

@@ -1,9 +1,9 @@
 //! The fast lane: how a reader judges a session's end on *both* clocks with one coarse clock read.
 //!
-//! Once a second the watch notes the wall clock and how far elapsed time is ahead of it. For a few seconds
-//! from there, and only if the wall clock shows a time in that span, elapsed time is the wall clock plus that
-//! distance. A step, a sleep or a stopped watch leaves the span, and the reader asks both clocks
-//! instead.
+//! Once a second the watch notes the wall clock and how far elapsed time is ahead of it. For a few
+//! seconds from there, and only if the wall clock shows a time in that span, elapsed time is the
+//! wall clock plus that distance. A step, a sleep or a stopped watch leaves the span, and the
+//! reader asks both clocks instead.
 
 use rolekeeper_core::{Elapsed, Moment, WallTime};
 
@@ -12,14 +12,15 @@ use super::sync::{AtomicI64, Ordering};
 /// How long a note is good for: three beats of the watch.
 const LENGTH_NANOS: i64 = 3_000_000_000;
 
-/// A coarse clock is up to one tick of the kernel late, 10 ms at the slowest usual rate (100 Hz). Readers
-/// assume the worst.
+/// A coarse clock is up to one tick of the kernel late, 10 ms at the slowest usual rate (100 Hz).
+/// Readers assume the worst.
 const COARSE_LAG_NANOS: i64 = 10_000_000;
 
 /// No wall clock shows a time within [`LENGTH_NANOS`] of this.
 pub(super) const CLOSED: i64 = i64::MIN / 2;
 
-/// A sequence lock: `opened` is closed while `ahead` changes, and readers look at it before and after.
+/// A sequence lock: `opened` is closed while `ahead` changes, and readers look at it before and
+/// after.
 #[derive(Debug)]
 pub(super) struct Lane {
     /// The wall clock at the note, in Unix nanoseconds.
@@ -29,8 +30,8 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Readers ask both clocks until the first note. (The atomics come from outside so that both a `static`
-    /// and a model checker can make them.)
+    /// Readers ask both clocks until the first note. (The atomics come from outside so that both a
+    /// `static` and a model checker can make them.)
     pub(super) const fn over(opened: AtomicI64, ahead: AtomicI64) -> Self {
         Self { opened, ahead }
     }

@@ -1,5 +1,5 @@
-//! A clock for tests: tokio's own time (which `tokio::time::pause` makes virtual), plus sleeps of the machine
-//! and steps of the wall clock that the test decides.
+//! A clock for tests: tokio's own time (which `tokio::time::pause` makes virtual), plus sleeps of
+//! the machine and steps of the wall clock that the test decides.
 
 use std::{
     sync::{
@@ -74,15 +74,15 @@ impl Simulated {
         }
     }
 
-    /// The machine sleeps: both clocks go on, no timer does. Noticed at once, where a real machine's sleep is
-    /// noticed within a second of running again.
+    /// The machine sleeps: both clocks go on, no timer does. Noticed at once, where a real
+    /// machine's sleep is noticed within a second of running again.
     pub fn sleep(&self, duration: Duration) {
         self.0.slept.fetch_add(nanos(duration), Ordering::AcqRel);
         self.tell();
     }
 
-    /// The wall clock is set forward by this many seconds, or back by a negative number; a paused virtual
-    /// machine looks like a step forward.
+    /// The wall clock is set forward by this many seconds, or back by a negative number; a paused
+    /// virtual machine looks like a step forward.
     pub fn step_wall(&self, seconds: i64) {
         self.0.stepped.fetch_add(seconds.saturating_mul(1_000_000_000), Ordering::AcqRel);
         self.tell();

@@ -1,5 +1,6 @@
-//! One thread a process that looks at both clocks once a second: it notices steps and sleeps for all
-//! refreshers, whose own timers stand still while the machine sleeps, and keeps the readers' fast lane open.
+//! One thread a process that looks at both clocks once a second: it notices steps and sleeps for
+//! all refreshers, whose own timers stand still while the machine sleeps, and keeps the readers'
+//! fast lane open.
 
 use std::{
     sync::{Arc, Weak},
@@ -16,8 +17,8 @@ use super::{LANE, system};
 /// How often the watch looks: a step is noticed within this time.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// The clocks have not kept step if they differ by more than this between two looks; slewing by `adjtime`
-/// stays far below.
+/// The clocks have not kept step if they differ by more than this between two looks; slewing by
+/// `adjtime` stays far below.
 const STEP_NANOS: u64 = 250_000_000;
 
 /// A stack for a loop that calls nothing deep.
@@ -47,7 +48,8 @@ impl Steps {
         Self { heard, _watch: None }
     }
 
-    /// Resolves when there were other steps than the `seen` ones that the caller knows of; returns how many.
+    /// Resolves when there were other steps than the `seen` ones that the caller knows of; returns
+    /// how many.
     pub(crate) async fn beyond(&self, seen: u64) -> u64 {
         let mut heard = self.heard.clone();
         let count = heard.wait_for(|count| *count != seen).await.map(|count| *count);
@@ -67,8 +69,8 @@ impl Steps {
 // === impl Watch ===
 
 impl Watch {
-    /// Joins the watch of this process, starting it if it doesn't run. Takes no lock, so that it works in a
-    /// child that was forked at any moment.
+    /// Joins the watch of this process, starting it if it doesn't run. Takes no lock, so that it
+    /// works in a child that was forked at any moment.
     pub(super) fn of_process() -> Steps {
         let pid = std::process::id();
         loop {
@@ -109,8 +111,8 @@ fn keep(watch: &Weak<Watch>) {
     }
 }
 
-/// Whether between two looks the clocks disagree, or more time passed than a beat can take: then the machine,
-/// or this process, stood still.
+/// Whether between two looks the clocks disagree, or more time passed than a beat can take: then
+/// the machine, or this process, stood still.
 fn stepped(last: Moment, now: Moment) -> bool {
     let elapsed = now.elapsed.as_nanos().wrapping_sub(last.elapsed.as_nanos());
     let wall = now.wall.as_unix_nanos().wrapping_sub(last.wall.as_unix_nanos());

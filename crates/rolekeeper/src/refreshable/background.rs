@@ -22,7 +22,8 @@ use crate::{
     runtime::Home,
 };
 
-/// What a refresher has of the real world. It holds nothing that keeps the credentials themselves alive.
+/// What a refresher has of the real world. It holds nothing that keeps the credentials themselves
+/// alive.
 struct RealWorld {
     source: Arc<dyn Source>,
     clock: Clock,
@@ -84,8 +85,8 @@ impl Inner {
         }
     }
 
-    /// In the background: starts the refresher if there is none, which is so at first, after a `fork`, and after
-    /// the runtime that it ran in has gone.
+    /// In the background: starts the refresher if there is none, which is so at first, after a
+    /// `fork`, and after the runtime that it ran in has gone.
     #[cold]
     pub(super) fn have_refresher(&self) {
         if self.policy.mode() == RefreshMode::Background
@@ -125,8 +126,8 @@ impl Inner {
         }
     }
 
-    /// The same for a reader that blocks its thread: outside of any runtime it does the work itself, so that no
-    /// thread is left behind.
+    /// The same for a reader that blocks its thread: outside of any runtime it does the work
+    /// itself, so that no thread is left behind.
     pub(super) fn have_fetched_here(&self, engine: &Arc<Engine>) -> Result<(), Error> {
         let has_runtime = self.home.is_some() || tokio::runtime::Handle::try_current().is_ok();
         if self.policy.mode() == RefreshMode::Background || has_runtime {

@@ -46,8 +46,8 @@ impl Builder {
         self
     }
 
-    /// Where the refresher runs; the runtime needs its time and I/O drivers. Default: the runtime in which `build`
-    /// is called, or, outside of any, a small thread of rolekeeper's.
+    /// Where the refresher runs; the runtime needs its time and I/O drivers. Default: the runtime
+    /// in which `build` is called, or, outside of any, a small thread of rolekeeper's.
     pub fn runtime(mut self, handle: Handle) -> Self {
         self.home = Some(Home::of(handle));
         self

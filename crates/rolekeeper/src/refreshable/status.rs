@@ -28,7 +28,8 @@ pub struct Status {
     pub generation: u64,
     /// Whether a service has rejected it.
     pub is_rejected: bool,
-    /// How long until it is refreshed; zero if that is under way or overdue. `None` with nothing held.
+    /// How long until it is refreshed; zero if that is under way or overdue. `None` with nothing
+    /// held.
     pub next_refresh: Option<Duration>,
     /// Why the last fetch failed; `None` after one that succeeded.
     pub last_error: Option<Error>,

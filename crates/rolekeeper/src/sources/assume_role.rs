@@ -19,7 +19,8 @@ use super::{
     sts_failure::{Asked, Proof, is_about_base},
 };
 
-/// A role, and everything that AssumeRole is told of the session. Clones share base credentials and connections.
+/// A role, and everything that AssumeRole is told of the session. Clones share base credentials and
+/// connections.
 ///
 /// ```
 /// # async fn example() -> Result<(), rolekeeper::Failure> {

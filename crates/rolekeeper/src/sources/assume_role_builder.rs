@@ -15,7 +15,8 @@ use super::{
     sts_client::{Endpoint, Sts},
 };
 
-/// Makes an [`AssumeRole`]. Nothing is checked before [`build`](Self::build), which says what is wrong.
+/// Makes an [`AssumeRole`]. Nothing is checked before [`build`](Self::build), which says what is
+/// wrong.
 #[derive(Clone, Default)]
 #[must_use = "build() makes the source"]
 pub struct AssumeRoleBuilder {
@@ -44,21 +45,23 @@ impl AssumeRoleBuilder {
         Self { role_arn, ..Self::default() }
     }
 
-    /// What CloudTrail and the assumed role's ARN call the session: 2 to 64 letters, digits and `_+=,.@-`. Without
-    /// one, `USER@HOST-PID` is made for each session.
+    /// What CloudTrail and the assumed role's ARN call the session: 2 to 64 letters, digits and
+    /// `_+=,.@-`. Without one, `USER@HOST-PID` is made for each session.
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
         self.session_name = Some(name.into());
         self
     }
 
-    /// How long a session lasts: 15 minutes to 12 hours, at most the role's own maximum, at most an hour for a
+    /// How long a session lasts: 15 minutes to 12 hours, at most the role's own maximum, at most an
+    /// hour for a
     /// [chained role](Base::role). Without one, STS gives an hour. Parts of a second are dropped.
     pub fn duration(mut self, duration: Duration) -> Self {
         self.duration = Some(duration);
         self
     }
 
-    /// What the role's trust policy compares with `sts:ExternalId`: 2 to 1224 letters, digits and `_+=,.@:/-`.
+    /// What the role's trust policy compares with `sts:ExternalId`: 2 to 1224 letters, digits and
+    /// `_+=,.@:/-`.
     pub fn external_id(mut self, id: impl Into<String>) -> Self {
         self.external_id = Some(id.into());
         self
@@ -76,8 +79,8 @@ impl AssumeRoleBuilder {
         self
     }
 
-    /// One more session tag; at most 50, the key of 1 to 128 and the value of up to 256 characters, no key twice
-    /// (case does not count).
+    /// One more session tag; at most 50, the key of 1 to 128 and the value of up to 256 characters,
+    /// no key twice (case does not count).
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.push((key.into(), value.into()));
         self
@@ -89,14 +92,15 @@ impl AssumeRoleBuilder {
         self
     }
 
-    /// Who stands behind the session, kept through all further roles: 2 to 64 letters, digits and `_+=,.@-`, not
-    /// starting with `aws:`.
+    /// Who stands behind the session, kept through all further roles: 2 to 64 letters, digits and
+    /// `_+=,.@-`, not starting with `aws:`.
     pub fn source_identity(mut self, identity: impl Into<String>) -> Self {
         self.source_identity = Some(identity.into());
         self
     }
 
-    /// The MFA device that the role asks for: a serial number or ARN of 9 to 256 characters. Each fetch then asks
+    /// The MFA device that the role asks for: a serial number or ARN of 9 to 256 characters. Each
+    /// fetch then asks
     /// [the prompt](Self::mfa_prompt); without one, a fetch fails with
     /// [`NeedsPerson`](rolekeeper_core::FailureKind::NeedsPerson).
     pub fn mfa_serial(mut self, serial: impl Into<String>) -> Self {
@@ -104,8 +108,8 @@ impl AssumeRoleBuilder {
         self
     }
 
-    /// Who is asked for the MFA code. The time this takes counts as part of the attempt: give the policy an attempt
-    /// timeout that a person can keep.
+    /// Who is asked for the MFA code. The time this takes counts as part of the attempt: give the
+    /// policy an attempt timeout that a person can keep.
     pub fn mfa_prompt(mut self, prompt: MfaPrompt) -> Self {
         self.mfa_prompt = Some(prompt);
         self
@@ -132,8 +136,9 @@ impl AssumeRoleBuilder {
     /// Checks everything that can be checked here. It reads the config files, and calls nobody.
     ///
     /// # Errors
-    /// [`Misconfigured`](rolekeeper_core::FailureKind::Misconfigured), which names the value, the limit that it breaks and
-    /// what to do: a value that STS would refuse for its form, no Region, an unknown profile.
+    /// [`Misconfigured`](rolekeeper_core::FailureKind::Misconfigured), which names the value, the
+    /// limit that it breaks and what to do: a value that STS would refuse for its form, no Region,
+    /// an unknown profile.
     pub async fn build(self) -> Result<AssumeRole, Failure> {
         let role_arn = RoleArn::parse(&self.role_arn)?;
         let mut parameters = Parameters {

@@ -1,4 +1,5 @@
-//! With what a role is assumed: credentials that were there before it, or the session of another role.
+//! With what a role is assumed: credentials that were there before it, or the session of another
+//! role.
 
 use std::{
     fmt,
@@ -24,12 +25,14 @@ use super::{
 };
 use crate::Clock;
 
-/// A base session is used again while it has more than this: enough for the calls that it is needed for.
+/// A base session is used again while it has more than this: enough for the calls that it is needed
+/// for.
 const MARGIN: Duration = Duration::from_secs(300);
 
 /// Base credentials. Clones share what was fetched: many roles on one base ask for it once.
 ///
-/// A base whose credentials end is asked again when they have less than five minutes left, or when STS refuses them.
+/// A base whose credentials end is asked again when they have less than five minutes left, or when
+/// STS refuses them.
 #[derive(Clone)]
 pub struct Base {
     recipe: Recipe,
@@ -67,7 +70,8 @@ struct State {
     kept: ArcSwapOption<Session>,
 }
 
-/// One asks at a time; those who waited meanwhile share the outcome, be it credentials or a failure.
+/// One asks at a time; those who waited meanwhile share the outcome, be it credentials or a
+/// failure.
 #[derive(Default)]
 struct Gate {
     failure: Mutex<Option<Failure>>,
@@ -87,8 +91,9 @@ impl Base {
         Self { recipe, state: Arc::default() }
     }
 
-    /// What the AWS SDK would use: environment variables, the profile that `AWS_PROFILE` names, web identity, a
-    /// container's or an instance's role. A role in that profile is assumed as [`Profile`](super::Profile) does.
+    /// What the AWS SDK would use: environment variables, the profile that `AWS_PROFILE` names, web
+    /// identity, a container's or an instance's role. A role in that profile is assumed as
+    /// [`Profile`](super::Profile) does.
     pub fn default_chain() -> Self {
         Self::new(Recipe::DefaultChain)
     }
@@ -116,9 +121,10 @@ impl Base {
         Self::new(Recipe::Provider(SharedCredentialsProvider::new(provider)))
     }
 
-    /// Another role's session, which makes this a *chained* role: STS gives it an hour at most, so a longer
-    /// duration is cut to that, with a warning. (That credentials of the other kinds are a role's session cannot
-    /// be known before STS says so, save for a container's, an instance's or an SSO login's in a profile.)
+    /// Another role's session, which makes this a *chained* role: STS gives it an hour at most, so
+    /// a longer duration is cut to that, with a warning. (That credentials of the other kinds are a
+    /// role's session cannot be known before STS says so, save for a container's, an instance's or
+    /// an SSO login's in a profile.)
     pub fn role(source: Arc<dyn Source>) -> Self {
         Self::new(Recipe::Source(source))
     }

@@ -1,4 +1,5 @@
-//! Why there are no base credentials, and who can mend that: the errors of the SDK's credentials providers.
+//! Why there are no base credentials, and who can mend that: the errors of the SDK's credentials
+//! providers.
 
 use std::error::Error as StdError;
 
@@ -8,7 +9,8 @@ use rolekeeper_core::Failure;
 
 use super::causes::causes;
 
-/// What a login that ran out looks like: the texts of the SSO and sign-in providers, whose types are not public.
+/// What a login that ran out looks like: the texts of the SSO and sign-in providers, whose types
+/// are not public.
 const SSO_RAN_OUT: [&str; 5] = [
     "SSO token has expired",
     "cached SSO token",

@@ -17,16 +17,16 @@ use rolekeeper_core::{Credentials, Failure, Issued, WallTime};
 use super::{Fetch, Source, base_failure};
 use crate::Clock;
 
-/// How long credentials that never expire are taken to last: half of it, and they are asked for again, so that
-/// a rotated key is noticed within about half an hour. 1 h.
+/// How long credentials that never expire are taken to last: half of it, and they are asked for
+/// again, so that a rotated key is noticed within about half an hour. 1 h.
 pub const UNDATED_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// A function that makes a session.
 ///
 /// What it returns as an error becomes a [`Failure`]: one that *is* a `Failure` (or a
-/// [`rolekeeper::Error`](crate::Error)) stays as it is, boxed or not; any other is [`Unavailable`], with its
-/// text. A panic becomes [`BadAnswer`]. An answer with an empty key id or secret is refused; an
-/// empty session token is not, since long-term keys have none.
+/// [`rolekeeper::Error`](crate::Error)) stays as it is, boxed or not; any other is [`Unavailable`],
+/// with its text. A panic becomes [`BadAnswer`]. An answer with an empty key id or secret is
+/// refused; an empty session token is not, since long-term keys have none.
 ///
 /// ```
 /// use rolekeeper::{Credentials, Issued, WallTime, sources::Callback};
@@ -51,8 +51,9 @@ type Call = dyn Fn() -> Answer + Send + Sync;
 
 /// Any credentials provider of the AWS SDK as a source.
 ///
-/// Credentials without an expiry are refused as a [`BadAnswer`](rolekeeper_core::FailureKind::BadAnswer), since
-/// they could end at any moment; say [`never_expires`](Self::never_expires) of a provider of long-term keys.
+/// Credentials without an expiry are refused as a
+/// [`BadAnswer`](rolekeeper_core::FailureKind::BadAnswer), since they could end at any moment; say
+/// [`never_expires`](Self::never_expires) of a provider of long-term keys.
 ///
 /// ```
 /// use aws_credential_types::Credentials;
@@ -89,8 +90,8 @@ impl Callback {
         Self { name: name.into(), call }
     }
 
-    /// A function that may block. It runs on a thread for blocking work; if the fetch is given up, it goes on there
-    /// and its answer is dropped.
+    /// A function that may block. It runs on a thread for blocking work; if the fetch is given up,
+    /// it goes on there and its answer is dropped.
     pub fn blocking<F, E>(name: impl Into<Arc<str>>, call: F) -> Self
     where
         F: Fn() -> Result<Issued, E> + Send + Sync + 'static,
@@ -185,7 +186,8 @@ impl FromProvider {
         Self { name: name.into(), provider, never_expires: false }
     }
 
-    /// Takes credentials without an expiry for long-term keys that last [`UNDATED_LIFETIME`] from each fetch.
+    /// Takes credentials without an expiry for long-term keys that last [`UNDATED_LIFETIME`] from
+    /// each fetch.
     #[must_use]
     pub fn never_expires(mut self) -> Self {
         self.never_expires = true;

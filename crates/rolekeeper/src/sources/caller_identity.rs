@@ -1,4 +1,5 @@
-//! Who credentials belong to, as STS sees it: GetCallerIdentity, which everybody is allowed to call.
+//! Who credentials belong to, as STS sees it: GetCallerIdentity, which everybody is allowed to
+//! call.
 
 use std::sync::Arc;
 
@@ -65,7 +66,8 @@ impl CallerIdentityRequest {
     /// One call.
     ///
     /// # Errors
-    /// No base credentials, no Region, or a call that failed; as [`AssumeRole`](super::AssumeRole)'s fetch.
+    /// No base credentials, no Region, or a call that failed; as
+    /// [`AssumeRole`](super::AssumeRole)'s fetch.
     pub async fn ask(self) -> Result<CallerIdentity, Failure> {
         let sts: Arc<Sts> = self.endpoint.open(&self.seen).await?;
         let base = self.base.bind(&self.seen).await?;

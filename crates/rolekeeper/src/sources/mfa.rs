@@ -39,8 +39,8 @@ type Ask = dyn Fn(MfaRequest) -> Answer + Send + Sync;
 // === impl MfaPrompt ===
 
 impl MfaPrompt {
-    /// Asks by an async function. What it returns is trimmed; an error means that nobody gave a code. A [`Failure`] stays
-    /// as it is, with its hint.
+    /// Asks by an async function. What it returns is trimmed; an error means that nobody gave a
+    /// code. A [`Failure`] stays as it is, with its hint.
     pub fn new<F, Fut, E>(ask: F) -> Self
     where
         F: Fn(MfaRequest) -> Fut + Send + Sync + 'static,
@@ -59,8 +59,8 @@ impl MfaPrompt {
         }))
     }
 
-    /// Asks by a function that may block, such as one that reads a terminal. It runs on a thread for blocking work,
-    /// and goes on there if the fetch that wanted it is given up.
+    /// Asks by a function that may block, such as one that reads a terminal. It runs on a thread
+    /// for blocking work, and goes on there if the fetch that wanted it is given up.
     pub fn blocking<F, E>(ask: F) -> Self
     where
         F: Fn(MfaRequest) -> Result<String, E> + Send + Sync + 'static,

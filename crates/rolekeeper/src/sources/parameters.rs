@@ -1,8 +1,9 @@
-//! What STS takes for each parameter of AssumeRole. A value of one of these types has been checked: nothing is
-//! sent that the service would refuse for its form, and nothing is refused here that the service takes.
+//! What STS takes for each parameter of AssumeRole. A value of one of these types has been checked:
+//! nothing is sent that the service would refuse for its form, and nothing is refused here that the
+//! service takes.
 //!
-//! The limits are those of the service model (`sts/2011-06-15`), and no stricter: a role ARN may have an empty
-//! account and any partition.
+//! The limits are those of the service model (`sts/2011-06-15`), and no stricter: a role ARN may
+//! have an empty account and any partition.
 
 use std::time::Duration;
 
@@ -108,7 +109,8 @@ fn count(what: &str, count: usize, most: usize) -> Result<(), Failure> {
         .with_hint(format!("give at most {most}")))
 }
 
-/// `arn:PARTITION:…`. Servers other than AWS put anything into the rest, and AWS judges it by itself.
+/// `arn:PARTITION:…`. Servers other than AWS put anything into the rest, and AWS judges it by
+/// itself.
 fn arn(what: &str, value: &str, example: &str) -> Result<(), Failure> {
     let rest = value.strip_prefix("arn:").filter(|rest| !rest.starts_with(':'));
     if rest.is_none() || value.contains(char::is_whitespace) {
@@ -132,7 +134,8 @@ impl SessionName {
         Ok(Self(value.to_owned()))
     }
 
-    /// Of whatever is known: what STS refuses becomes `-`, and what comes last stays if it is too long.
+    /// Of whatever is known: what STS refuses becomes `-`, and what comes last stays if it is too
+    /// long.
     pub(crate) fn of(user: Option<&str>, host: Option<&str>, pid: u32) -> Self {
         const MOST: usize = 64;
         let clean = |text: &str| -> String {

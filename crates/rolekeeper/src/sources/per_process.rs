@@ -1,8 +1,10 @@
-//! A value that belongs to where it was made: one process and one runtime in it. Elsewhere another is made.
+//! A value that belongs to where it was made: one process and one runtime in it. Elsewhere another
+//! is made.
 //!
-//! Connections, and whatever else has a lock inside, must not be used by a child after a `fork`: another thread of
-//! the parent may have held that lock, and the two would share one socket. And a pooled connection is served by the
-//! runtime that opened it: from another it would hang while that one stands still.
+//! Connections, and whatever else has a lock inside, must not be used by a child after a `fork`:
+//! another thread of the parent may have held that lock, and the two would share one socket. And a
+//! pooled connection is served by the runtime that opened it: from another it would hang while that
+//! one stands still.
 
 use std::{fmt, sync::Arc};
 
@@ -43,7 +45,8 @@ impl<T> PerProcess<T> {
         Some(Arc::clone(value))
     }
 
-    /// Keeps `value` for this place. Where two threads make one at a time, one of both stays, and both are good.
+    /// Keeps `value` for this place. Where two threads make one at a time, one of both stays, and
+    /// both are good.
     pub(crate) fn keep(&self, value: T) -> Arc<T> {
         let here = Place::here();
         let value = Arc::new(value);

@@ -16,8 +16,9 @@ use crate::Clock;
 
 /// A profile: a role, by however many others, or credentials without a role.
 ///
-/// Which roles and which base it means is read when it is built; keys and logins are read anew for each session. Credentials
-/// without an expiration (keys in the file) are handed on as lasting [`UNDATED_LIFETIME`](super::UNDATED_LIFETIME).
+/// Which roles and which base it means is read when it is built; keys and logins are read anew for
+/// each session. Credentials without an expiration (keys in the file) are handed on as lasting
+/// [`UNDATED_LIFETIME`](super::UNDATED_LIFETIME).
 ///
 /// ```
 /// # async fn example() -> Result<(), rolekeeper::Failure> {
@@ -75,8 +76,8 @@ impl Profile {
         self.region.as_deref()
     }
 
-    /// With what the first of its roles is assumed, or what it gives without a role; `None` for a web identity,
-    /// which needs no credentials.
+    /// With what the first of its roles is assumed, or what it gives without a role; `None` for a
+    /// web identity, which needs no credentials.
     pub fn base(&self) -> Option<Base> {
         self.first.clone()
     }
@@ -133,7 +134,8 @@ impl ProfileBuilder {
     /// Reads the config files, and calls nobody.
     ///
     /// # Errors
-    /// [`Misconfigured`](rolekeeper_core::FailureKind::Misconfigured), which names the profile, the key and the file.
+    /// [`Misconfigured`](rolekeeper_core::FailureKind::Misconfigured), which names the profile, the
+    /// key and the file.
     pub async fn build(self) -> Result<Profile, Failure> {
         let profiles = profile_file::load(&self.seen, self.name.as_deref()).await?;
         let name = profiles.selected_profile().to_owned();

@@ -1,8 +1,9 @@
 //! What a profile means: which roles, in which order, and with what the first of them is assumed.
 //!
-//! As the AWS CLI reads it: `role_arn` wants exactly one of `source_profile` and `credential_source`; with a
-//! `web_identity_token_file` it is AssumeRoleWithWebIdentity instead; a source profile's static keys go before a role
-//! of its own; one that names itself means its own static keys.
+//! As the AWS CLI reads it: `role_arn` wants exactly one of `source_profile` and
+//! `credential_source`; with a `web_identity_token_file` it is AssumeRoleWithWebIdentity instead; a
+//! source profile's static keys go before a role of its own; one that names itself means its own
+//! static keys.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -39,8 +40,8 @@ pub(super) enum Meaning {
 
 type Reading<'a> = Pin<Box<dyn Future<Output = Result<Meaning, Failure>> + Send + 'a>>;
 
-/// For [`Base`]: what `profile` (or the selected one) comes to as base credentials. `None`: the SDK's own chain
-/// is as good, since there is no such profile or no role in it.
+/// For [`Base`]: what `profile` (or the selected one) comes to as base credentials. `None`: the
+/// SDK's own chain is as good, since there is no such profile or no role in it.
 pub(super) async fn base(
     seen: &Surroundings,
     profile: Option<String>,

@@ -1,5 +1,5 @@
-//! The shared config and credentials files, read anew each time: what is in them, and where they are, for
-//! messages.
+//! The shared config and credentials files, read anew each time: what is in them, and where they
+//! are, for messages.
 
 use std::borrow::Cow;
 
@@ -106,7 +106,8 @@ pub(crate) async fn keys(seen: &Surroundings, name: &str) -> Result<Credentials,
     })
 }
 
-/// How many letters must be put in, taken out or changed to make `a` of `b` (Levenshtein), ignoring case.
+/// How many letters must be put in, taken out or changed to make `a` of `b` (Levenshtein), ignoring
+/// case.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<_>, Vec<_>) =
         (a.to_lowercase().chars().collect(), b.to_lowercase().chars().collect());

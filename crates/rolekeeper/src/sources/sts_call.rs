@@ -1,5 +1,5 @@
-//! One call to STS: the server's clock, status and Retry-After are heard beside the answer, and a signature refused
-//! for its time is made once more, with the clock that the refusal showed.
+//! One call to STS: the server's clock, status and Retry-After are heard beside the answer, and a
+//! signature refused for its time is made once more, with the clock that the refusal showed.
 
 use std::{
     future::Future,
@@ -44,8 +44,8 @@ pub(crate) struct Heard {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listener(Arc<Mutex<Heard>>);
 
-/// Makes one call, and another if the first was refused because of our clock. The SDK notes the server's clock
-/// with each answer and signs the next request by it, here and in later fetches.
+/// Makes one call, and another if the first was refused because of our clock. The SDK notes the
+/// server's clock with each answer and signs the next request by it, here and in later fetches.
 pub(crate) async fn call<O, E, Fut>(
     asked: &Asked<'_>,
     send: impl Fn(Listener) -> Fut,

@@ -1,5 +1,6 @@
-//! Where STS is and how it is called: Region, endpoint and the one client that all who call the same place share, so
-//! that ten thousand roles load the root certificates once, and notice a wrong clock once.
+//! Where STS is and how it is called: Region, endpoint and the one client that all who call the
+//! same place share, so that ten thousand roles load the root certificates once, and notice a wrong
+//! clock once.
 
 use std::{
     fmt,
@@ -45,11 +46,12 @@ pub(crate) struct Sts {
     client: PerProcess<aws_sdk_sts::Client>,
 }
 
-/// Those that sources call: ten thousand roles of one Region need one, and a wrong clock is noticed once.
+/// Those that sources call: ten thousand roles of one Region need one, and a wrong clock is noticed
+/// once.
 static IN_USE: ArcSwapOption<Vec<Weak<Sts>>> = ArcSwapOption::const_empty();
 
-/// One per process and runtime, made when first needed. It goes through the proxy that `HTTPS_PROXY`, `HTTP_PROXY`,
-/// `ALL_PROXY` and `NO_PROXY` name, as the AWS CLI does.
+/// One per process and runtime, made when first needed. It goes through the proxy that
+/// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name, as the AWS CLI does.
 pub(crate) fn http_client() -> SharedHttpClient {
     static CLIENT: PerProcess<SharedHttpClient> = PerProcess::empty();
     let make = || {
@@ -165,13 +167,15 @@ fn endpoint_url(config: &SdkConfig) -> Option<String> {
 // === impl Sts ===
 
 impl Sts {
-    /// The one that others use who call the same place, or a new one. A clock of the caller's is the caller's alone.
+    /// The one that others use who call the same place, or a new one. A clock of the caller's is
+    /// the caller's alone.
     fn over(config: SdkConfig, seen: &Surroundings) -> Arc<Self> {
         let new = Arc::new(Self { config, client: PerProcess::empty() });
         if seen.has_own_clock() {
             return new;
         }
-        // Without a lock: a child may be forked at any moment. Two who come at once may both bring a new one.
+        // Without a lock: a child may be forked at any moment. Two who come at once may both bring
+        // a new one.
         let known = IN_USE.load_full();
         let living = || known.iter().flat_map(|known| known.iter()).filter_map(Weak::upgrade);
         if let Some(same) = living().find(|sts| sts.is_same_place(&new)) {

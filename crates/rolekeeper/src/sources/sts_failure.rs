@@ -1,5 +1,5 @@
-//! Who can mend a refusal of STS: the service's codes, and what goes wrong before there is an answer, sorted into
-//! the engine's groups, each with what to change.
+//! Who can mend a refusal of STS: the service's codes, and what goes wrong before there is an
+//! answer, sorted into the engine's groups, each with what to change.
 
 use std::{borrow::Cow, error::Error as StdError, io};
 

@@ -1,6 +1,6 @@
-//! What a source reads of the process around it: environment variables, files, the wall clock. It is a value,
-//! so that an agent or a test decides what a source sees, and nothing ever sets a variable of the real
-//! environment.
+//! What a source reads of the process around it: environment variables, files, the wall clock. It
+//! is a value, so that an agent or a test decides what a source sees, and nothing ever sets a
+//! variable of the real environment.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::SystemTime};
 
@@ -75,7 +75,8 @@ impl Surroundings {
         }
     }
 
-    /// The same, where an endpoint URL that is set but empty is not set, as the AWS CLI has it. The SDK would call it.
+    /// The same, where an endpoint URL that is set but empty is not set, as the AWS CLI has it. The
+    /// SDK would call it.
     pub(crate) fn without_empty_urls(&self) -> Self {
         const NAME: &str = "AWS_ENDPOINT_URL";
         let has_any = match &self.variables {

@@ -1,5 +1,6 @@
-//! AssumeRoleWithWebIdentity: a session for an identity token that lies in a file, such as a Kubernetes service
-//! account's. The file is read anew for each session, since whoever put it there replaces it.
+//! AssumeRoleWithWebIdentity: a session for an identity token that lies in a file, such as a
+//! Kubernetes service account's. The file is read anew for each session, since whoever put it there
+//! replaces it.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -173,8 +174,8 @@ impl WebIdentityBuilder {
     /// Checks everything that can be checked here; the token file is first read by a fetch.
     ///
     /// # Errors
-    /// [`Misconfigured`](rolekeeper_core::FailureKind::Misconfigured): a value that STS would refuse for its form, or no
-    /// Region.
+    /// [`Misconfigured`](rolekeeper_core::FailureKind::Misconfigured): a value that STS would
+    /// refuse for its form, or no Region.
     pub async fn build(self) -> Result<WebIdentity, Failure> {
         Ok(WebIdentity {
             role_arn: RoleArn::parse(&self.role_arn)?,

@@ -1,5 +1,5 @@
-//! Machines that sleep, clocks that are stepped, hosts that are off: no dead session is served, and no live one
-//! is thrown away.
+//! Machines that sleep, clocks that are stepped, hosts that are off: no dead session is served, and
+//! no live one is thrown away.
 
 use std::time::Duration;
 

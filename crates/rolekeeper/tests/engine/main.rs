@@ -1,5 +1,5 @@
-//! The engine, from outside: what readers get, when the source is asked, and what is left behind. Time is
-//! virtual throughout; the few tests on plain threads have a source that answers at once.
+//! The engine, from outside: what readers get, when the source is asked, and what is left behind.
+//! Time is virtual throughout; the few tests on plain threads have a source that answers at once.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 

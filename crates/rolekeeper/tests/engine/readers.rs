@@ -46,7 +46,8 @@ async fn swarm(
     total
 }
 
-/// When the source is asked if, once it has given a session, it does `then`; with readers or without.
+/// When the source is asked if, once it has given a session, it does `then`; with readers or
+/// without.
 async fn asked(then: Answer, with_readers: bool) -> (Vec<Elapsed>, Tally) {
     let clock = Simulated::new();
     let script = Script::new(&clock);

@@ -256,7 +256,8 @@ pub(crate) async fn all_at_once<T: Send + 'static>(
     done
 }
 
-/// Runs an ignored test in a process of its own, where nobody else starts threads or decides what is logged.
+/// Runs an ignored test in a process of its own, where nobody else starts threads or decides what
+/// is logged.
 pub(crate) fn alone(test: &str) {
     let output = Command::new(env::current_exe().unwrap())
         .args(["--exact", test, "--ignored", "--test-threads=1"])

@@ -1,5 +1,5 @@
-//! The cell and the fast lane under loom: every order of their steps, and every value that the memory model
-//! lets a load see.
+//! The cell and the fast lane under loom: every order of their steps, and every value that the
+//! memory model lets a load see.
 
 #[allow(dead_code, unreachable_pub, reason = "the library uses the rest")]
 #[path = "../../src/cell.rs"]

@@ -1,5 +1,5 @@
-//! The engine and the refresher under shuttle: random orders of readers, rejections, failures, lost runtimes and
-//! shutdowns.
+//! The engine and the refresher under shuttle: random orders of readers, rejections, failures, lost
+//! runtimes and shutdowns.
 
 #[allow(dead_code, unreachable_pub, reason = "the library uses the rest")]
 #[path = "../../src/cell.rs"]

@@ -105,7 +105,8 @@ async fn an_expired_answer_is_handed_on_as_it_is() {
     let sandbox = sandbox().await;
     let role = role(&sandbox, "demo").build().await.unwrap();
     sandbox.faults().set(nothing_but(|f| f.already_expired = true));
-    // The lifecycle refuses it: whether expired credentials are of use is not the source's decision.
+    // The lifecycle refuses it: whether expired credentials are of use is not the source's
+    // decision.
     let issued = role.fetch().await.unwrap();
     assert!(issued.expiration <= issued.issued_at.unwrap());
 }

@@ -1,5 +1,5 @@
-//! Sources, from outside: what they refuse before any call, what profiles mean, and what they make of a service's
-//! answers, on the real SDK against the sandbox.
+//! Sources, from outside: what they refuse before any call, what profiles mean, and what they make
+//! of a service's answers, on the real SDK against the sandbox.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 

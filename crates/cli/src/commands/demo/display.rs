@@ -1,4 +1,5 @@
-//! What the person at the terminal sees: a line for each side, drawn over and over, and what happens above them.
+//! What the person at the terminal sees: a line for each side, drawn over and over, and what
+//! happens above them.
 
 use std::time::Duration;
 

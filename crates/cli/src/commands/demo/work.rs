@@ -74,8 +74,8 @@ impl Side {
         }
     }
 
-    /// One call, and if the service rejects the session, once more with a newer one: what a program does that wants
-    /// to outlive a revocation.
+    /// One call, and if the service rejects the session, once more with a newer one: what a program
+    /// does that wants to outlive a revocation.
     async fn call(&self) -> bool {
         let Some(session) = self.take().await else { return false };
         match (self.service.ask(&session).await, &self.credentials) {

@@ -46,7 +46,8 @@ fn one_boto3_client_never_fails_over_many_sessions_and_an_outage() {
     let mut started = home.rolekeeper(words).at(&sts).start();
 
     wait_for("the third session", || (sts.counts().ok("AssumeRole") >= 3).then_some(()));
-    // As long as a session of 10 s can do without: it is replaced after 2.5 s of its life at the earliest.
+    // As long as a session of 10 s can do without: it is replaced after 2.5 s of its life at the
+    // earliest.
     sts.misbehave(Faults {
         only: vec!["AssumeRole".into()],
         down: Some(Down { from_seconds: 0, until_seconds: 5 }),

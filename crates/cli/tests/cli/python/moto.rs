@@ -85,8 +85,9 @@ fn an_independent_server_accepts_what_we_send_and_what_we_serve() {
     let who = moto.rolekeeper(&home, &words).run().expect(0).json();
     assert_eq!(who["Arn"], "arn:aws:sts::123456789012:assumed-role/job/moto");
 
-    // Every parameter that is signed and sent. Without a space in any: moto checks the signature over a body that it
-    // has written anew, with `+` for a space, and so refuses `%20`, which says the same.
+    // Every parameter that is signed and sent. Without a space in any: moto checks the signature
+    // over a body that it has written anew, with `+` for a space, and so refuses `%20`, which says
+    // the same.
     let policy =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
     let words = [

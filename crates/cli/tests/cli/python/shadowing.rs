@@ -1,4 +1,5 @@
-//! A user's own keys, profiles and roles go before a container endpoint in every SDK: under `exec` they must not.
+//! A user's own keys, profiles and roles go before a container endpoint in every SDK: under `exec`
+//! they must not.
 
 use super::{program, script};
 use crate::support::{Home, Sts, role};

@@ -1,5 +1,5 @@
-//! One run of the binary: nothing of this machine's environment in it, and its text with all that changes from run to
-//! run taken out.
+//! One run of the binary: nothing of this machine's environment in it, and its text with all that
+//! changes from run to run taken out.
 
 use std::{
     ffi::OsStr,

@@ -1,5 +1,5 @@
-//! loom's primitives by the names that the cell and the lane know. The session type is the core's and comes in
-//! std's `Arc`, whose counts are no part of these models.
+//! loom's primitives by the names that the cell and the lane know. The session type is the core's
+//! and comes in std's `Arc`, whose counts are no part of these models.
 
 use std::ops::Deref;
 pub(crate) use std::sync::Arc;

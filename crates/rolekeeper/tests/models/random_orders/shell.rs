@@ -1,5 +1,5 @@
-//! What `refreshable.rs` is to the real world: readers, and whoever is at work for them, in a world where a sleep
-//! is a few turns of the others.
+//! What `refreshable.rs` is to the real world: readers, and whoever is at work for them, in a world
+//! where a sleep is a few turns of the others.
 
 use std::{
     future::{Future, pending},

@@ -1,5 +1,5 @@
-//! shuttle's primitives by the names that the engine knows. The session type is the core's and comes in
-//! std's `Arc`, whose counts are no part of these models.
+//! shuttle's primitives by the names that the engine knows. The session type is the core's and
+//! comes in std's `Arc`, whose counts are no part of these models.
 
 pub(crate) use std::sync::{Arc, PoisonError};
 use std::{
