@@ -65,15 +65,8 @@ fn documentation() -> Outcome {
 /// An independent STS (moto), the AWS CLI and boto3, from a virtual environment under `target/`.
 fn with_python() -> Outcome {
     let venv = python::environment()?;
-    let mut tests: Command = cargo(&[
-        "test",
-        "--package",
-        "rolekeeper-cli",
-        "--locked",
-        "--test",
-        "cli",
-        "--",
-        "--ignored",
-    ]);
+    // Of the whole workspace: for one package alone, cargo would build every dependency anew.
+    let arguments = ["test", "--workspace", "--locked", "--test", "cli", "--", "--ignored"];
+    let mut tests: Command = cargo(&arguments);
     shell::run(tests.env("ROLEKEEPER_TEST_VENV", venv))
 }
