@@ -8,7 +8,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crate::{
     Elapsed, Failure, FailureKind, Issued, Moment, RefreshPolicy, Refusal, Session, WallTime,
-    chance::Chance, policy::REJECTION_PAUSE,
+    chance::Chance,
+    policy::{REJECTION_PAUSE, Retry, Seen},
 };
 
 use rules::unusable;
@@ -221,7 +222,7 @@ impl Lifecycle {
         }
         self.fetching = None;
         self.counters.fetched += 1;
-        self.hold(now, Arc::new(session));
+        self.hold(now, Arc::new(session), Seen::Whole);
         self.tell(Event::Fetched);
     }
 
@@ -240,6 +241,12 @@ impl Lifecycle {
         };
         let in_a_row = self.trouble.as_ref().map_or(0, |trouble| trouble.in_a_row) + 1;
         let retry = match failure.kind {
+            _ if in_a_row == 1
+                && remaining.is_none()
+                && self.policy.is_first_failure_free(&failure) =>
+            {
+                Retry::AT_ONCE
+            }
             FailureKind::Unavailable | FailureKind::BadAnswer => self.policy.transient_retry(
                 in_a_row,
                 remaining,
@@ -310,10 +317,12 @@ impl Lifecycle {
             Some(held) if held.rejected => held.session.access_key_id() != session.access_key_id(),
             Some(held) => session.end().elapsed > held.session.end().elapsed,
         };
-        if !better || !session.is_valid(now) {
+        // Where an ended session is served rather than none, one to begin with is of use.
+        let serves_it = self.held.is_none() && self.policy.may_serve_expired();
+        if !better || !(session.is_valid(now) || serves_it) {
             return false;
         }
-        self.hold(now, session);
+        self.hold(now, session, Seen::Part);
         self.tell(Event::Adopted);
         true
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::chance::Chance;
+use crate::{Failure, chance::Chance};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -19,6 +19,8 @@ const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// A new session is kept for a quarter of its life at least, or short ones would be fetched without
 /// end.
 const LATEST_SHARE: f64 = 0.75;
+/// On demand, a mandatory window that was chosen leaves half of a life to be read without waiting.
+const MANDATORY_SHARE: f64 = 0.5;
 /// Refresh points are spread by this share of the life, so that a fleet doesn't ask in step.
 const SPREAD: f64 = 0.05;
 /// However short a session, this much time passes between two successful fetches.
@@ -99,6 +101,15 @@ pub struct RefreshPolicy {
     read_deadline: Duration,
 }
 
+/// How much of a session's life is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// All of it: it was fetched here.
+    Whole,
+    /// Only what was left when it was taken over.
+    Part,
+}
+
 /// The points of one session's life, as remaining time; fixed when it arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Windows {
@@ -115,6 +126,13 @@ pub(crate) struct Retry {
     pub(crate) next_try: Option<Duration>,
     /// How long readers with nothing to be served get this same error.
     pub(crate) kept: Duration,
+}
+
+// === impl Retry ===
+
+impl Retry {
+    /// The next reader asks again.
+    pub(crate) const AT_ONCE: Self = Self { next_try: None, kept: Duration::ZERO };
 }
 
 // === impl RefreshPolicy ===
@@ -164,7 +182,8 @@ impl RefreshPolicy {
     /// The window, as remaining time, in which the programs that read from us would ask again on
     /// each call, whatever the session's life: it replaces the table. On demand refreshing begins
     /// with it; in the background it begins 5 minutes earlier, and at half the session's life at
-    /// the latest. Default: by the table.
+    /// the latest. Of a session fetched here it takes up three quarters of the life at most, but not
+    /// by the SDKs' rules. Default: by the table.
     #[must_use]
     pub fn with_advisory_window(mut self, window: Duration) -> Self {
         self.advisory = Some(window);
@@ -172,7 +191,8 @@ impl RefreshPolicy {
     }
 
     /// On demand: from this much remaining on, every reader waits for the one fetch. Default: 1
-    /// minute.
+    /// minute. Of a session fetched here it takes up half of the life at most, but not by the SDKs'
+    /// rules.
     #[must_use]
     pub fn with_mandatory_window(mut self, window: Duration) -> Self {
         self.mandatory = Some(window);
@@ -233,18 +253,31 @@ impl RefreshPolicy {
         self.after_failure == AfterFailure::HoldOff
     }
 
+    /// Whether an ended session may be served in any case at all.
+    pub(crate) fn may_serve_expired(&self) -> bool {
+        self.serve_expired || self.holds_off()
+    }
+
+    /// On demand with nothing to serve, a first failure that time may mend is not kept, unless the
+    /// service asked for a pause: the reader may have mended its cause, and calls again. From the
+    /// second in a row on there is a pause, so that an outage costs one call more.
+    pub(crate) fn is_first_failure_free(&self, failure: &Failure) -> bool {
+        let is_free = failure.kind.is_transient() && failure.retry_after.is_none();
+        is_free && !self.is_background() && !self.may_serve_expired()
+    }
+
     pub(crate) fn serves_expired(&self) -> bool {
         self.serve_expired
     }
 
     /// The points of a session that lives for `life`.
-    pub(crate) fn windows(&self, life: Duration, chance: &mut Chance) -> Windows {
+    pub(crate) fn windows(&self, life: Duration, seen: Seen, chance: &mut Chance) -> Windows {
         match self.mode {
             RefreshMode::Background => {
                 let refresh = self.background_refresh_point(life, chance);
                 Windows { refresh, mandatory: Duration::ZERO }
             }
-            RefreshMode::OnDemand => self.on_demand_windows(life),
+            RefreshMode::OnDemand => self.on_demand_windows(life, seen),
         }
     }
 
@@ -256,16 +289,24 @@ impl RefreshPolicy {
         point.min(life.saturating_sub(LEAST_PAUSE))
     }
 
-    fn on_demand_windows(&self, life: Duration) -> Windows {
+    fn on_demand_windows(&self, life: Duration, seen: Seen) -> Windows {
+        let (advisory, mandatory) = (
+            self.advisory.unwrap_or(sdk_advisory_window(life)),
+            self.mandatory.unwrap_or(MANDATORY),
+        );
         // Sessions shorter than STS gives (a container hands on its last minutes, a sandbox) would
         // be in their window from the start and be fetched at each read; the SDKs' own rule has it
-        // so.
-        let bounded = |window: Duration, share: u32| {
-            if self.holds_off() { window } else { window.min(life / share) }
+        // so. A window that was chosen is left as wide as it may be, and as it is where the life
+        // that it is measured by is not known.
+        let bounded = |window: Duration, chosen: bool, most: f64, usual: u32| match (chosen, seen) {
+            _ if self.holds_off() => window,
+            (false, _) => window.min(life / usual),
+            (true, Seen::Whole) => window.min(life.mul_f64(most)),
+            (true, Seen::Part) => window,
         };
         Windows {
-            refresh: self.advisory.unwrap_or_else(|| bounded(sdk_advisory_window(life), 2)),
-            mandatory: self.mandatory.unwrap_or_else(|| bounded(MANDATORY, 4)),
+            refresh: bounded(advisory, self.advisory.is_some(), LATEST_SHARE, 2),
+            mandatory: bounded(mandatory, self.mandatory.is_some(), MANDATORY_SHARE, 4),
         }
     }
 
@@ -366,7 +407,8 @@ mod tests {
         ] {
             for seed in 0..200 {
                 let life = Duration::from_secs_f64(life);
-                let seen = policy.windows(life, &mut Chance::new(seed)).refresh.as_secs_f64();
+                let seen =
+                    policy.windows(life, Seen::Whole, &mut Chance::new(seed)).refresh.as_secs_f64();
                 let spread = life.as_secs_f64() * SPREAD;
                 assert!((seen - point).abs() <= spread + 1e-6, "life {life:?}: {seen} not {point}");
             }
@@ -384,7 +426,7 @@ mod tests {
             (secs(90 * 60), secs(3600)),
             (secs(43_200), secs(3600)),
         ] {
-            let windows = policy.windows(life, &mut Chance::new(1));
+            let windows = policy.windows(life, Seen::Whole, &mut Chance::new(1));
             assert_eq!(windows, Windows { refresh: window, mandatory: secs(60) }, "life {life:?}");
         }
     }
@@ -394,7 +436,7 @@ mod tests {
         let policy = RefreshPolicy::sdk_standard()
             .with_advisory_window(secs(900))
             .with_mandatory_window(secs(600));
-        let windows = policy.windows(secs(43_200), &mut Chance::new(1));
+        let windows = policy.windows(secs(43_200), Seen::Whole, &mut Chance::new(1));
         assert_eq!(windows, Windows { refresh: secs(900), mandatory: secs(600) });
     }
 

@@ -4,7 +4,9 @@ mod lane;
 mod simulated;
 mod watch;
 
-use rolekeeper_core::Moment;
+use std::{fmt, sync::Arc, time::Duration};
+
+use rolekeeper_core::{Moment, WallTime};
 
 use crate::sync::{self, AtomicI64};
 use lane::{CLOSED, Lane};
@@ -25,16 +27,39 @@ pub enum Clock {
     System,
     /// One that a test steps and puts to sleep.
     Simulated(Simulated),
+    /// This machine's elapsed time, with a wall clock of the caller's.
+    Wall(Wall),
 }
+
+/// A function that tells the time of day. Made by [`Clock::with_wall`].
+#[derive(Clone)]
+pub struct Wall(Arc<dyn Fn() -> WallTime + Send + Sync>);
+
+/// How soon a step of somebody's own wall clock is noticed, as those of the machine's are.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 // === impl Clock ===
 
 impl Clock {
+    /// This machine's elapsed time and another wall clock than its own. The function is asked by
+    /// each reader, and once a second by a refresher; deadlines go by elapsed time.
+    ///
+    /// ```
+    /// use rolekeeper::{Clock, WallTime};
+    ///
+    /// let clock = Clock::with_wall(|| WallTime::from_unix_secs(1_900_000_000));
+    /// assert_eq!(clock.now().wall, WallTime::from_unix_secs(1_900_000_000));
+    /// ```
+    pub fn with_wall(wall: impl Fn() -> WallTime + Send + Sync + 'static) -> Self {
+        Self::Wall(Wall(Arc::new(wall)))
+    }
+
     /// Both clocks, exactly.
     pub fn now(&self) -> Moment {
         match self {
             Self::System => system::now(),
             Self::Simulated(simulated) => simulated.now(),
+            Self::Wall(Wall(wall)) => Moment { wall: wall(), ..system::now() },
         }
     }
 
@@ -44,16 +69,28 @@ impl Clock {
     pub(crate) fn glance(&self) -> Option<Moment> {
         match self {
             Self::System => LANE.glance(system::coarse_wall),
-            Self::Simulated(_) => None,
+            Self::Simulated(_) | Self::Wall(_) => None,
         }
+    }
+
+    /// How long to sleep at most before looking at the clock again: nobody tells of the steps of
+    /// somebody's own.
+    pub(crate) fn longest_sleep(&self) -> Duration {
+        if matches!(self, Self::Wall(_)) { LOOK_AGAIN } else { Duration::MAX }
     }
 
     /// Tells when a clock was stepped or the machine slept.
     pub(crate) fn steps(&self) -> Steps {
         match self {
-            Self::System => watch::Watch::of_process(),
+            Self::System | Self::Wall(_) => watch::Watch::of_process(),
             Self::Simulated(simulated) => simulated.steps(),
         }
+    }
+}
+
+impl fmt::Debug for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wall")
     }
 }
 

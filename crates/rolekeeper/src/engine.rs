@@ -4,7 +4,11 @@
 //!
 //! Readers come here only when the cell has nothing for them.
 
-use std::sync::OnceLock;
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::OnceLock,
+};
 
 use rolekeeper_core::{
     Counters, Failure, Issued, Lifecycle, Moment, Read, RefreshMode, RefreshPolicy, Refusal,
@@ -33,7 +37,12 @@ pub(crate) struct Engine {
     /// Made for the first who watches: its room for events is most of what an idle role would
     /// weigh.
     events: OnceLock<broadcast::Sender<Event>>,
+    pub(crate) observer: Option<Observer>,
 }
+
+/// Who is told of events by whoever makes them happen.
+#[derive(Clone)]
+pub(crate) struct Observer(Arc<dyn Fn(&Event) + Send + Sync>);
 
 struct State {
     lifecycle: Lifecycle,
@@ -64,16 +73,19 @@ pub(crate) struct Facts {
 // === impl Engine ===
 
 impl Engine {
-    /// Starts from `heirloom`, the session that a parent process held, if there is one.
+    /// Starts from `heirloom`, a session that is in hand or that a parent process held.
     pub(crate) fn new(
         cell: Arc<Cell>,
         policy: RefreshPolicy,
         seed: u64,
         heirloom: Option<(Moment, Arc<Session>)>,
+        observer: Option<Observer>,
     ) -> Self {
         let mut lifecycle = Lifecycle::new(policy, seed);
         if let Some((now, session)) = heirloom {
             lifecycle.adopt(now, session);
+            // That is how it begins, not what happens.
+            while lifecycle.next_event().is_some() {}
         }
         Self {
             pid: std::process::id(),
@@ -88,6 +100,7 @@ impl Engine {
             ended: watch::Sender::new(0),
             nudge: Notify::new(),
             events: OnceLock::new(),
+            observer,
         }
     }
 
@@ -115,9 +128,18 @@ impl Engine {
         while let Some(event) = state.lifecycle.next_event() {
             let event = Event::at(now, event, state.lifecycle.held());
             event.log();
+            if let Some(observer) = &self.observer {
+                observer.tell(&event);
+            }
             // Nobody listening is no error.
             let _ = self.events.get().map(|events| events.send(event));
         }
+    }
+
+    /// What is held is offered from now on, before anything has happened.
+    pub(crate) fn show(&self, now: Moment) {
+        let mut state = self.lock();
+        self.tell(now, &mut state);
     }
 
     /// What a reader gets for whom the cell had nothing; `None` after a shutdown.
@@ -309,6 +331,25 @@ impl Engine {
             counters: lifecycle.counters(),
             is_shut_down: state.is_shut_down,
         }
+    }
+}
+
+// === impl Observer ===
+
+impl Observer {
+    pub(crate) fn new(observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(observe))
+    }
+
+    /// A panic of the observer's is its own.
+    fn tell(&self, event: &Event) {
+        let _ = catch_unwind(AssertUnwindSafe(|| (self.0)(event)));
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
     }
 }
 

@@ -91,6 +91,14 @@ impl RefreshableCredentials {
         self.inner.quick().or_else(|| self.inner.held_and_valid())
     }
 
+    /// The newest session if it is there for the taking; `None` where [`get`](Self::get) would have
+    /// to do more: none is valid, it was rejected, or, on demand, this reader is the one to refresh
+    /// it. For callers with a way of waiting of their own.
+    #[inline]
+    pub fn ready(&self) -> Option<Current> {
+        self.inner.quick()
+    }
+
     /// The newest session, waiting only when none is valid: all who wait do so on one fetch, for at
     /// most the policy's read deadline (30 s by default). Giving up (dropping the future) cancels
     /// nothing.
@@ -273,7 +281,9 @@ impl Inner {
             }
             let heirloom = self.cell.peek().map(|session| (self.clock.now(), session));
             let seed = self.seed ^ u64::from(std::process::id());
-            let own = Engine::new(Arc::clone(&self.cell), self.policy.clone(), seed, heirloom);
+            let observer = found.observer.clone();
+            let own =
+                Engine::new(Arc::clone(&self.cell), self.policy.clone(), seed, heirloom, observer);
             // The parent's engine may have been locked in the middle of anything: never touched,
             // never dropped.
             std::mem::forget(Arc::clone(&found));

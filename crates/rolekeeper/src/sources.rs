@@ -48,6 +48,7 @@ pub use mfa::{MfaPrompt, MfaRequest};
 use per_process::PerProcess;
 pub use place::Place;
 pub use profile::{Profile, ProfileBuilder};
+pub use sts_failure::sort_sts_code;
 pub use surroundings::Surroundings;
 pub use web_identity::{WebIdentity, WebIdentityBuilder};
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     END_GUARD, Elapsed, Failure, Moment, Refusal, Session, Skew,
-    policy::{REJECTION_PAUSE, Windows},
+    policy::{REJECTION_PAUSE, Seen, Windows},
 };
 
 use super::{Attempt, Event, Held, Lifecycle, Read, Trouble, Wakeup};
@@ -166,10 +166,10 @@ impl Lifecycle {
         }
     }
 
-    pub(super) fn hold(&mut self, now: Moment, session: Arc<Session>) {
+    pub(super) fn hold(&mut self, now: Moment, session: Arc<Session>, seen: Seen) {
         let is_first = self.held.is_none();
         let Windows { refresh, mandatory } =
-            self.policy.windows(session.lifetime(), &mut self.chance);
+            self.policy.windows(session.lifetime(), seen, &mut self.chance);
         let end = session.end();
         self.generation = self.generation.max(session.generation());
         // A source that answers a rejection with the same session again has nothing better yet.

@@ -64,7 +64,7 @@ struct Flight {
 #[derive(Clone, Copy, Debug)]
 enum Ended {
     Well,
-    Badly { kind: FailureKind, retry_after: Duration, was_held: bool },
+    Badly { kind: FailureKind, retry_after: Duration, was_held: bool, is_first: bool },
 }
 
 /// What may bring a fetch about ahead of the schedule; cleared by each fetch.
@@ -303,6 +303,7 @@ impl Shell {
         let old = self.held_key();
         self.keys += 1;
         let failed = self.life.counters().failed;
+        let is_first = self.life.trouble(now).is_none();
         let mut given = (FailureKind::BadAnswer, Duration::ZERO);
         match flight.answer {
             Answer::Session(life) => {
@@ -340,7 +341,7 @@ impl Shell {
         }
         let was_held = if self.holds_off { old.is_some() } else { self.is_live_by_the_machine() };
         let ended = if has_failed {
-            Ended::Badly { kind: given.0, retry_after: given.1.min(secs(300)), was_held }
+            Ended::Badly { kind: given.0, retry_after: given.1.min(secs(300)), was_held, is_first }
         } else {
             Ended::Well
         };
@@ -485,7 +486,13 @@ impl Shell {
             Ended::Badly { .. } if self.holds_off && self.is_on_demand => {
                 readers && pause >= SECOND
             }
-            Ended::Badly { kind, retry_after, was_held } => match kind {
+            Ended::Badly { kind, retry_after, was_held, is_first } => match kind {
+                // On demand the first is not kept.
+                FailureKind::Unavailable | FailureKind::BadAnswer
+                    if is_first && !was_held && self.is_on_demand && retry_after.is_zero() =>
+                {
+                    readers
+                }
                 FailureKind::Unavailable | FailureKind::BadAnswer => {
                     pause >= retry_after.max(Duration::from_millis(100))
                 }

@@ -61,6 +61,14 @@ impl Simulated {
         }))
     }
 
+    /// Starts at `wall`.
+    pub fn starting_at(wall: WallTime) -> Self {
+        let clock = Self::new();
+        let ahead = wall.as_unix_nanos().saturating_sub(START.as_unix_nanos());
+        clock.0.stepped.store(ahead, Ordering::Release);
+        clock
+    }
+
     /// Both clocks.
     #[expect(clippy::disallowed_methods, reason = "this module is the clock")]
     pub fn now(&self) -> Moment {

@@ -42,7 +42,7 @@ impl World for RealWorld {
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
-        let slept = tokio::time::sleep(duration);
+        let slept = tokio::time::sleep(duration.min(self.clock.longest_sleep()));
         async move {
             let Some(steps) = &self.steps else { return slept.await };
             let seen = self.steps_seen.load(Ordering::Acquire);

@@ -6,11 +6,18 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use rolekeeper_core::{RefreshMode, RefreshPolicy};
+use rolekeeper_core::{Issued, RefreshMode, RefreshPolicy, Session};
 use tokio::runtime::Handle;
 
 use super::{Inner, RefreshableCredentials};
-use crate::{Source, cell::Cell, clock::Clock, engine::Engine, pace::Pace, runtime::Home};
+use crate::{
+    Event, Source,
+    cell::Cell,
+    clock::Clock,
+    engine::{Engine, Observer},
+    pace::Pace,
+    runtime::Home,
+};
 
 /// Made by [`RefreshableCredentials::builder`].
 #[derive(Debug)]
@@ -22,12 +29,14 @@ pub struct Builder {
     seed: Option<u64>,
     home: Option<Home>,
     pace: Option<Arc<Pace>>,
+    session: Option<Issued>,
+    observer: Option<Observer>,
 }
 
 impl Builder {
     pub(super) fn new(source: Arc<dyn Source>) -> Self {
-        let (policy, clock) = Default::default();
-        Self { source, policy, clock, seed: None, home: None, pace: None }
+        let (policy, clock, seed, home, pace, session, observer) = Default::default();
+        Self { source, policy, clock, seed, home, pace, session, observer }
     }
 
     pub(crate) fn shared(source: Arc<dyn Source>) -> Self {
@@ -59,6 +68,22 @@ impl Builder {
         self
     }
 
+    /// A session that is in hand already. It is served from the start, and nothing is fetched before
+    /// it has to be refreshed; one that has ended counts only where the policy serves such.
+    pub fn session(mut self, issued: Issued) -> Self {
+        self.session = Some(issued);
+        self
+    }
+
+    /// Tells `observe` each [event](crate::Event), in order, from the first one on. It is called by
+    /// whoever makes the event happen, under a lock that readers without a session wait for: it
+    /// hands the event on at once, and does not come back to these credentials. For a stream of
+    /// events see [`RefreshableCredentials::events`].
+    pub fn observer(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Observer::new(observe));
+        self
+    }
+
     pub(crate) fn pace(mut self, pace: Arc<Pace>) -> Self {
         self.pace = Some(pace);
         self
@@ -66,11 +91,16 @@ impl Builder {
 
     /// In the background the first fetch starts now; on demand, with the first read.
     pub fn build(self) -> RefreshableCredentials {
-        let Self { source, policy, clock, seed, home, pace } = self;
+        let Self { source, policy, clock, seed, home, pace, session, observer } = self;
         // Each RandomState has keys of its own; that is random enough for jitter.
         let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
         let cell = Arc::new(Cell::new(policy.idle_after().is_some()));
-        let engine = Engine::new(Arc::clone(&cell), policy.clone(), seed, None);
+        let heirloom = session.map(|issued| {
+            let now = clock.now();
+            (now, Arc::new(Session::place(issued, now, 1)))
+        });
+        let has_session = heirloom.is_some();
+        let engine = Engine::new(Arc::clone(&cell), policy.clone(), seed, heirloom, observer);
         let inner = Arc::new(Inner {
             name: source.name(),
             source,
@@ -85,6 +115,9 @@ impl Builder {
         });
         if inner.policy.mode() == RefreshMode::Background {
             inner.have_refresher();
+        }
+        if has_session {
+            inner.engine().show(inner.now());
         }
         RefreshableCredentials { inner }
     }

@@ -30,6 +30,30 @@ pub(crate) enum Proof {
     IdentityToken,
 }
 
+/// What a refusal of STS means, by its error code, its message and the answer's HTTP status: who can
+/// mend it, and what to do. For callers that make the call by other means; the sources here have
+/// done it.
+///
+/// ```
+/// use rolekeeper::{FailureKind, sources::sort_sts_code};
+///
+/// let (kind, hint) = sort_sts_code("AccessDenied", "not authorized to perform sts:AssumeRole", 403);
+/// assert_eq!(kind, FailureKind::Denied);
+/// assert!(hint.is_some());
+/// ```
+pub fn sort_sts_code(code: &str, message: &str, status: u16) -> (FailureKind, Option<String>) {
+    // As much as possible is taken to be there: no hint then says to add what may be there.
+    let asked = Asked {
+        role: "the role",
+        place: "STS".into(),
+        proof: Proof::Signature,
+        has_external_id: true,
+        has_mfa: true,
+    };
+    let (kind, hint) = sort(code, message, status, &asked);
+    (kind, hint.map(Cow::into_owned))
+}
+
 type Sorted = (FailureKind, Option<Cow<'static, str>>);
 
 /// Whether the refusal says that the request's time is not the server's.

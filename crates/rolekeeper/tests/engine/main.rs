@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
 mod adapters;
+mod beginnings;
 mod blocking;
 mod clocks;
 mod keyring;

@@ -131,7 +131,7 @@ fn without_the_issuers_clock_a_step_forward_is_believed() {
         let mut scene = Scene::holding(policy, HOUR);
         scene.clocks.step_wall(7200);
         scene.ask();
-        scene.fail(throttled());
+        scene.fail(denied());
         scene.refuses();
     }
 }
@@ -220,7 +220,7 @@ fn a_failure_that_waited_while_the_machine_slept_does_not_revive_a_dead_session(
         scene.begin();
         let date = scene.clocks.date();
         scene.clocks.pause(8 * HOUR);
-        scene.fail(throttled().with_issuer_now(date));
+        scene.fail(denied().with_issuer_now(date));
         scene.refuses();
     }
 }

@@ -125,6 +125,20 @@ fn with_nothing_valid_readers_get_the_transient_error_within_its_backoff() {
 }
 
 #[test]
+fn on_demand_a_first_failure_is_not_kept_and_an_outage_costs_one_call_more() {
+    let mut scene = Scene::new(RefreshPolicy::on_demand());
+    let attempt = scene.ask();
+    scene.fail(throttled());
+    let outcome = scene.life.outcome(scene.now(), attempt);
+    assert!(matches!(outcome, Read::Refuse(_)), "those who waited share it: {outcome:?}");
+    scene.ask();
+    scene.fail(throttled());
+    let pause = scene.refuses().next_try.expect("a pause");
+    scene.rests();
+    scene.pass(pause).ask();
+}
+
+#[test]
 fn with_nothing_valid_readers_get_the_lasting_error_for_five_seconds() {
     for policy in both() {
         for kind in [FailureKind::Denied, FailureKind::Misconfigured, FailureKind::NeedsPerson] {
