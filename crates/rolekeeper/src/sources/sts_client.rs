@@ -43,6 +43,8 @@ pub(crate) struct Endpoint {
 /// A place to call STS at.
 pub(crate) struct Sts {
     config: SdkConfig,
+    /// As it was found when this was made: the environment that names it may change.
+    endpoint_url: Option<String>,
     client: PerProcess<aws_sdk_sts::Client>,
 }
 
@@ -170,7 +172,8 @@ impl Sts {
     /// The one that others use who call the same place, or a new one. A clock of the caller's is
     /// the caller's alone.
     fn over(config: SdkConfig, seen: &Surroundings) -> Arc<Self> {
-        let new = Arc::new(Self { config, client: PerProcess::empty() });
+        let endpoint_url = endpoint_url(&config);
+        let new = Arc::new(Self { config, endpoint_url, client: PerProcess::empty() });
         if seen.has_own_clock() {
             return new;
         }
@@ -188,7 +191,7 @@ impl Sts {
 
     fn is_same_place(&self, other: &Self) -> bool {
         let [a, b] = [&self.config, &other.config];
-        endpoint_url(a) == endpoint_url(b)
+        self.endpoint_url == other.endpoint_url
             && a.region() == b.region()
             && a.use_fips() == b.use_fips()
             && a.use_dual_stack() == b.use_dual_stack()
@@ -203,7 +206,7 @@ impl Sts {
 
     /// What messages call it.
     pub(crate) fn place(&self) -> String {
-        match (endpoint_url(&self.config), self.config.region()) {
+        match (&self.endpoint_url, self.config.region()) {
             (Some(url), _) => format!("STS at {url}"),
             (None, Some(region)) => format!("STS in {region}"),
             (None, None) => "STS".to_owned(),
@@ -212,9 +215,10 @@ impl Sts {
 
     pub(crate) fn client(&self) -> Arc<aws_sdk_sts::Client> {
         self.client.own_or(|| {
-            let config =
-                aws_sdk_sts::config::Builder::from(&self.config).http_client(http_client()).build();
-            aws_sdk_sts::Client::from_conf(config)
+            let mut config =
+                aws_sdk_sts::config::Builder::from(&self.config).http_client(http_client());
+            config.set_endpoint_url(self.endpoint_url.clone());
+            aws_sdk_sts::Client::from_conf(config.build())
         })
     }
 }
@@ -223,7 +227,7 @@ impl fmt::Debug for Sts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sts")
             .field("region", &self.config.region())
-            .field("endpoint_url", &endpoint_url(&self.config))
+            .field("endpoint_url", &self.endpoint_url)
             .finish_non_exhaustive()
     }
 }
