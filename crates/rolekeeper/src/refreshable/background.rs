@@ -127,10 +127,15 @@ impl Inner {
     }
 
     /// The same for a reader that blocks its thread: outside of any runtime it does the work
-    /// itself, so that no thread is left behind.
-    pub(super) fn have_fetched_here(&self, engine: &Arc<Engine>) -> Result<(), Error> {
+    /// itself, so that no thread is left behind, if that ends before its own deadline.
+    pub(super) fn have_fetched_here(
+        &self,
+        engine: &Arc<Engine>,
+        patience: Duration,
+    ) -> Result<(), Error> {
         let has_runtime = self.home.is_some() || tokio::runtime::Handle::try_current().is_ok();
-        if self.policy.mode() == RefreshMode::Background || has_runtime {
+        let is_too_long = self.policy.attempt_timeout() > patience;
+        if self.policy.mode() == RefreshMode::Background || has_runtime || is_too_long {
             return self.have_fetched(engine);
         }
         let Some(attempt) = engine.claim(self.now()) else { return Ok(()) };

@@ -146,6 +146,35 @@ async fn a_wall_clock_of_the_callers_judges_each_read() {
     assert_eq!(credentials.get().await.unwrap().generation(), 2);
 }
 
+#[tokio::test]
+async fn a_refresher_notices_a_step_of_the_callers_wall_clock() {
+    let (seconds, clock) = wall();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let source = {
+        let seconds = Arc::clone(&seconds);
+        Callback::new("callback", move || {
+            let _ = tell.send(());
+            let end = WallTime::from_unix_secs(seconds.load(Ordering::SeqCst) + 3600);
+            async move { Ok::<Issued, Failure>(issued(1, end)) }
+        })
+    };
+    let credentials = RefreshableCredentials::builder(source).clock(clock).build();
+    credentials.get().await.unwrap();
+    told.recv().await.unwrap();
+    seconds.fetch_add(3000, Ordering::SeqCst);
+    // Nobody reads; within a second or so it looks again.
+    tokio::time::timeout(10 * Duration::from_secs(1), told.recv()).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_session_in_hand_is_replaced_in_the_background_with_nobody_reading() {
+    let clock = Simulated::new();
+    let script = Script::new(&clock);
+    let _credentials = holding(&script, &clock, RefreshPolicy::default(), -1);
+    settle().await;
+    assert_eq!(script.calls(), 1);
+}
+
 #[test]
 fn deadlines_do_not_depend_on_the_callers_wall_clock() {
     let (_, clock) = wall();

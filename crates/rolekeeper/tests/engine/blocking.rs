@@ -101,12 +101,32 @@ fn a_plain_thread_gets_the_error() {
 
 #[test]
 fn a_plain_thread_waits_no_longer_than_its_deadline() {
-    let source = Callback::new("callback", std::future::pending::<Result<Issued, Failure>>);
-    let policy = RefreshPolicy::default().with_read_deadline(Duration::from_millis(20));
-    let credentials = RefreshableCredentials::builder(source).policy(policy).build();
-    let error = credentials.blocking_get().unwrap_err();
-    assert_eq!(error.kind(), FailureKind::Unavailable);
-    assert!(!error.to_string().contains(SECRET));
+    for policy in [RefreshPolicy::default(), RefreshPolicy::on_demand()] {
+        let source = Callback::new("callback", std::future::pending::<Result<Issued, Failure>>);
+        let policy = policy.with_read_deadline(Duration::from_millis(20));
+        let credentials = RefreshableCredentials::builder(source).policy(policy).build();
+        let error = credentials.blocking_get().unwrap_err();
+        assert_eq!(error.kind(), FailureKind::Unavailable);
+        assert!(error.to_string().contains("within 0 s, the reader's deadline"), "{error}");
+    }
+}
+
+#[test]
+fn a_shutdown_sends_those_home_who_wait_on_plain_threads() {
+    for policy in [RefreshPolicy::default(), RefreshPolicy::on_demand()] {
+        let (tell, told) = std::sync::mpsc::channel();
+        let source = Callback::new("callback", move || {
+            let _ = tell.send(());
+            std::future::pending::<Result<Issued, Failure>>()
+        });
+        let credentials = RefreshableCredentials::builder(source).policy(policy).build();
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| credentials.blocking_get().unwrap_err());
+            told.recv().unwrap(); // The reader's fetch is under way.
+            credentials.shutdown();
+            assert!(reader.join().unwrap().to_string().contains("shut down"));
+        });
+    }
 }
 
 #[test]

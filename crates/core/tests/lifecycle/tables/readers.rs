@@ -232,7 +232,7 @@ fn the_lock_free_offer_ends_where_a_configured_window_or_the_session_ends() {
 
 #[test]
 fn a_reader_that_waited_gets_what_came_though_it_is_in_its_window_from_the_start() {
-    let wide = RefreshPolicy::on_demand().with_mandatory_window(HOUR);
+    let wide = RefreshPolicy::sdk_standard().with_mandatory_window(HOUR);
     for policy in [RefreshPolicy::sdk_standard(), wide] {
         let mut scene = Scene::new(policy);
         let attempt = scene.ask();
@@ -243,6 +243,20 @@ fn a_reader_that_waited_gets_what_came_though_it_is_in_its_window_from_the_start
         }
         scene.rests();
     }
+}
+
+#[test]
+fn a_configured_window_as_wide_as_a_session_costs_one_fetch_and_not_one_a_read() {
+    let policy =
+        RefreshPolicy::on_demand().with_advisory_window(secs(900)).with_mandatory_window(secs(600));
+    let mut scene = Scene::new(policy);
+    scene.ask();
+    scene.succeed(secs(900));
+    for _ in 0..1000 {
+        assert!(matches!(scene.read(), Read::Serve(_)));
+        scene.rests();
+    }
+    scene.pass_to_remaining(secs(900 * 3 / 4)).ask();
 }
 
 #[test]
