@@ -69,6 +69,17 @@ pub trait Source: fmt::Debug + Send + Sync + 'static {
     fn account(&self) -> Option<String> {
         None
     }
+
+    /// Whether it keeps its session fresh by itself. A role that is assumed with its sessions then
+    /// asks it for each, and keeps none of its own.
+    fn keeps_fresh(&self) -> bool {
+        false
+    }
+
+    /// A service has refused the session with this access key id, which came from here.
+    fn refused(&self, access_key_id: &str) {
+        let _ = access_key_id;
+    }
 }
 
 impl<S: Source + ?Sized> Source for Arc<S> {
@@ -82,5 +93,13 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 
     fn account(&self) -> Option<String> {
         (**self).account()
+    }
+
+    fn keeps_fresh(&self) -> bool {
+        (**self).keeps_fresh()
+    }
+
+    fn refused(&self, access_key_id: &str) {
+        (**self).refused(access_key_id);
     }
 }

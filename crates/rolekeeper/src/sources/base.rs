@@ -158,7 +158,14 @@ impl Base {
 
     /// Whether another source makes it.
     pub(crate) fn is_source(&self) -> bool {
-        matches!(self.recipe, Recipe::Source(_))
+        self.source().is_some()
+    }
+
+    fn source(&self) -> Option<&dyn Source> {
+        match &self.recipe {
+            Recipe::Source(source) => Some(&**source),
+            _ => None,
+        }
     }
 
     /// Whether this is known to be another role's session.
@@ -200,6 +207,9 @@ impl Base {
 
     /// What was fetched, as long as it has enough time left.
     fn kept(&self) -> Option<SdkCredentials> {
+        if self.source().is_some_and(|source| source.keeps_fresh()) {
+            return None;
+        }
         let kept = self.state.kept.load_full()?;
         (kept.remaining(Clock::System.now()) > MARGIN).then(|| signing(&kept))
     }
@@ -244,7 +254,10 @@ impl Base {
 
     /// STS has refused these credentials: the next fetch asks for others.
     pub(crate) fn forget(&self) {
-        self.state.kept.store(None);
+        let refused = self.state.kept.swap(None);
+        if let (Some(source), Some(refused)) = (self.source(), refused) {
+            source.refused(refused.access_key_id());
+        }
         self.state.provider.clear();
     }
 

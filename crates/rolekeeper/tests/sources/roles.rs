@@ -2,15 +2,15 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use rolekeeper::{
-    FailureKind, Source,
-    sources::{AssumeRole, Base, MfaPrompt, Surroundings, WebIdentity},
+    FailureKind, Issued, Source,
+    sources::{AssumeRole, Base, Fetch, MfaPrompt, Surroundings, WebIdentity},
 };
 
 use rolekeeper_sandbox::Failures;
@@ -122,6 +122,52 @@ async fn a_base_session_that_sts_refuses_is_replaced_by_the_next_fetch() {
     );
     assert!(failure.hint.unwrap().starts_with("the base credentials have expired"));
     assert!(chained.fetch().await.is_ok());
+}
+
+/// A source that keeps its session by itself, and lets it grow old.
+#[derive(Debug)]
+struct Keeper {
+    session: Issued,
+    asked: AtomicU32,
+    refused: Mutex<Vec<String>>,
+}
+
+impl Source for Keeper {
+    fn fetch(&self) -> Fetch<'_> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { Ok(self.session.clone()) })
+    }
+
+    fn name(&self) -> String {
+        "keeper".into()
+    }
+
+    fn keeps_fresh(&self) -> bool {
+        true
+    }
+
+    fn refused(&self, access_key_id: &str) {
+        self.refused.lock().unwrap().push(access_key_id.to_owned());
+    }
+}
+
+#[tokio::test]
+async fn a_base_that_keeps_itself_fresh_is_asked_for_each_session_and_told_of_refusals() {
+    let sandbox = sandbox().await;
+    let session = role(&sandbox, "demo").build().await.unwrap().fetch().await.unwrap();
+    let key = session.credentials.access_key_id.clone();
+    let (asked, refused) = Default::default();
+    let keeper = Arc::new(Keeper { session, asked, refused });
+    let base = Base::role(Arc::clone(&keeper) as Arc<dyn Source>);
+    let chained = role(&sandbox, "chained").base(base).build().await.unwrap();
+    chained.fetch().await.unwrap();
+    chained.fetch().await.unwrap();
+    assert_eq!(keeper.asked.load(Ordering::SeqCst), 2);
+    assert!(keeper.refused.lock().unwrap().is_empty());
+
+    sandbox.advance(2 * HOUR);
+    chained.fetch().await.unwrap_err();
+    assert_eq!(*keeper.refused.lock().unwrap(), [key]);
 }
 
 #[tokio::test]
