@@ -38,7 +38,8 @@ struct Function<T> {
 #[derive(Default)]
 struct Last {
     cause: ArcSwapOption<Cause>,
-    thread: ArcSwapOption<ThreadId>,
+    /// A child that the function forks is not its call.
+    thread: ArcSwapOption<(u32, ThreadId)>,
 }
 
 type Parse<T> = fn(&Bound<'_, PyAny>) -> Result<T, Failure>;
@@ -84,7 +85,7 @@ impl Callback {
 
     /// Whether this thread is the one that makes the session: it would wait for itself.
     pub(crate) fn runs_here(&self) -> bool {
-        self.function.last.thread.load().as_deref() == Some(&thread::current().id())
+        self.function.last.thread.load().as_deref() == Some(&this_thread())
     }
 }
 
@@ -174,7 +175,7 @@ impl<T: Clone + Send + Sync + 'static> Function<T> {
 impl Request {
     /// The function is called from here on, on this thread.
     fn begin(&self) {
-        self.last.thread.store(Some(Arc::new(thread::current().id())));
+        self.last.thread.store(Some(Arc::new(this_thread())));
     }
 
     /// What the function returned.
@@ -215,6 +216,10 @@ impl Request {
             deliver(outcome);
         }
     }
+}
+
+fn this_thread() -> (u32, ThreadId) {
+    (process::id(), thread::current().id())
 }
 
 // === what a function returned ===

@@ -50,6 +50,15 @@ pub(crate) fn set_default_clock(clock: Option<PyRef<'_, Clock>>) {
     DEFAULT.store(clock.map(|clock| Arc::new(RustClock::Simulated(clock.0.clone()))));
 }
 
+/// What [`set_default_clock`] has set.
+#[pyfunction]
+pub(crate) fn default_clock() -> Option<Clock> {
+    match DEFAULT.load().as_deref() {
+        Some(RustClock::Simulated(simulated)) => Some(Clock(simulated.clone())),
+        _ => None,
+    }
+}
+
 /// What a keeper's `clock` argument means.
 pub(crate) fn clock_of(given: Option<Bound<'_, PyAny>>) -> RustClock {
     let Some(given) = given else {

@@ -8,20 +8,25 @@
 
 use std::{
     future::Future,
-    pin::pin,
+    process,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
-    thread::{self, Thread},
+    thread::{self, Thread, ThreadId},
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use pyo3::{prelude::*, types::PyTuple};
+use rolekeeper::fork::{self, Work};
 
 static IS_CLOSING: AtomicBool = AtomicBool::new(false);
 static INSIDE: AtomicUsize = AtomicUsize::new(0);
+
+/// The thread that ends the interpreter.
+static CLOSER: ArcSwapOption<ThreadId> = ArcSwapOption::const_empty();
 
 /// How often a waiting thread looks whether it is to stop: `Ctrl-C` is heard this soon.
 const BEAT: Duration = Duration::from_millis(50);
@@ -29,6 +34,10 @@ const BEAT: Duration = Duration::from_millis(50);
 /// How long the interpreter's end waits for those inside, who leave within a [`BEAT`] unless they
 /// are in the middle of somebody else's code.
 const CLOSING_BEATS: u32 = 40;
+
+/// How long a fork waits for threads of ours, which rest most of the time: reading the root
+/// certificates, once a process, takes them longest.
+const FORK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A stack for a loop that hands a function over.
 const STACK_BYTES: usize = 128 * 1024;
@@ -84,29 +93,57 @@ pub(crate) fn call_apart(
 /// Waits for `future` with the interpreter released. `Ctrl-C` and the interpreter's end are heard
 /// meanwhile; dropping the future then must cancel nothing.
 pub(crate) fn wait<T: Send>(py: Python<'_>, future: impl Future<Output = T> + Send) -> PyResult<T> {
+    // Until this thread has the interpreter again.
+    let _inside = stay(py)?;
     let is_main = is_main_thread(py)?;
     py.detach(|| {
-        let inside = Inside::enter();
-        let may_stay = || is_main || (inside.is_some() && !IS_CLOSING.load(Ordering::SeqCst));
-        let mut future = pin!(future);
+        let may_stay = || is_main || !IS_CLOSING.load(Ordering::SeqCst);
+        let pid = process::id();
+        // On the heap, to be forgotten there.
+        let mut future = Box::pin(future);
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut context = Context::from_waker(&waker);
         loop {
+            let working = Work::begin();
             if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
                 return Ok(value);
             }
+            drop(working);
             if !may_stay() {
-                return Err(pyo3::exceptions::PyRuntimeError::new_err(
-                    "the interpreter is shutting down: nothing more is fetched",
-                ));
+                return Err(shutting_down());
             }
             thread::park_timeout(BEAT);
             if is_main {
                 // Signals are handled by the main thread alone, which the interpreter waits for.
                 Python::attach(|py| py.check_signals())?;
             }
+            if process::id() != pid {
+                // Dropping what the parent waited for could need a lock of the parent's.
+                std::mem::forget(future);
+                return Err(pyo3::exceptions::PyRuntimeError::new_err(
+                    "a signal handler forked while its thread waited for a session: the child has \
+                     to ask again",
+                ));
+            }
         }
     })
+}
+
+/// Holds up the interpreter's end for what runs functions of Python's with Rust on its stack.
+pub(crate) fn stay(_: Python<'_>) -> PyResult<impl Sized> {
+    match Inside::enter() {
+        // Natively: to ask Python could already be the end of this thread.
+        None if CLOSER.load_full().as_deref() != Some(&thread::current().id()) => {
+            Err(shutting_down())
+        }
+        inside => Ok(inside),
+    }
+}
+
+/// Ends the thread that gets it, which is a daemon, without a word: just as the interpreter does.
+fn shutting_down() -> PyErr {
+    let why = "the interpreter is shutting down: nothing more is fetched";
+    pyo3::exceptions::PySystemExit::new_err(why)
 }
 
 /// Runs an asynchronous chore to its end on a thread and runtime of its own, and waits for it.
@@ -117,7 +154,8 @@ where
 {
     let (tell, told) = tokio::sync::oneshot::channel();
     thread::Builder::new().name("rolekeeper-chore".into()).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let _working = Work::begin();
+        let runtime = fork::runtime();
         // Nobody listens any more after `Ctrl-C`.
         let _ = tell.send(runtime.map(|runtime| runtime.block_on(work())));
     })?;
@@ -129,6 +167,7 @@ where
 /// The interpreter's end begins: nobody of ours enters any more, those inside leave.
 #[pyfunction]
 pub(crate) fn close(py: Python<'_>) {
+    CLOSER.store(Some(Arc::new(thread::current().id())));
     IS_CLOSING.store(true, Ordering::SeqCst);
     py.detach(|| {
         for _ in 0..CLOSING_BEATS {
@@ -140,10 +179,23 @@ pub(crate) fn close(py: Python<'_>) {
     });
 }
 
+/// Before a fork: waits until threads of ours are at rest, with the interpreter released, since they
+/// may need it to get there.
+#[pyfunction]
+pub(crate) fn before_fork(py: Python<'_>) {
+    py.detach(|| fork::hold_still(FORK_PATIENCE));
+}
+
+#[pyfunction]
+pub(crate) fn forked_parent() {
+    fork::forked_parent();
+}
+
 /// In a forked child: whoever was inside is the parent's.
 #[pyfunction]
-pub(crate) fn forget_threads() {
+pub(crate) fn forked_child() {
     INSIDE.store(0, Ordering::SeqCst);
+    fork::forked_child();
 }
 
 fn is_main_thread(py: Python<'_>) -> PyResult<bool> {

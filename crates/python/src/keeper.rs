@@ -1,7 +1,12 @@
 //! The object that Python reads credentials from. Reading a valid session is native all the way:
 //! no lock, no wait, no Python code.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use pyo3::{exceptions::PyRuntimeError, prelude::*};
@@ -16,7 +21,7 @@ use crate::{
     events::Observer,
     interpreter,
     moments::duration,
-    source::Source,
+    source::{Base, Source, issued_again},
     status::Status,
 };
 
@@ -63,8 +68,11 @@ impl Keeper {
     /// Whatever arguments are for the classes that derive from it.
     #[new]
     #[pyo3(signature = (*_arguments, **_named))]
-    fn new(_arguments: &Bound<'_, PyAny>, _named: Option<&Bound<'_, PyAny>>) -> Self {
-        Self { open: ArcSwapOption::empty() }
+    fn new(_arguments: &Bound<'_, PyAny>, _named: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        // Early, and not on a thread of ours: a fork leaves a module that another thread is
+        // importing half imported, and locked.
+        _arguments.py().import("rolekeeper._callbacks")?;
+        Ok(Self { open: ArcSwapOption::empty() })
     }
 
     #[pyo3(signature = (
@@ -146,6 +154,7 @@ impl Keeper {
         match Self::ready(slf)? {
             Some(frozen) => Ok(frozen),
             None => {
+                let _inside = interpreter::stay(slf.py())?;
                 slf.call_method0("_about_to_ask")?;
                 Self::wait_for(slf, ask_for_one)
             }
@@ -164,6 +173,16 @@ impl Keeper {
 
     /// A hook: this reader's thread is about to wait.
     fn _about_to_ask(&self) {}
+
+    /// Begins the fetch that a read would begin now, for a reader that then waits in its own way.
+    fn _ask_ahead(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.call_method0("_about_to_ask")?;
+        let open = Self::opened(slf)?;
+        let read = pin!(open.credentials.get());
+        // One look begins it; giving up cancels nothing.
+        let _ = read.poll(&mut Context::from_waker(Waker::noop()));
+        Ok(())
+    }
 
     /// What is held and valid, whatever a read would do about it.
     fn _held(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
@@ -199,6 +218,15 @@ impl Keeper {
         }
     }
 
+    /// The sessions that it keeps, for a role that is assumed with them.
+    fn _as_base(&self) -> PyResult<Base> {
+        let open = self.open.load();
+        let open = open.as_ref().ok_or_else(|| {
+            PyRuntimeError::new_err("these credentials are not open yet: read from them once")
+        })?;
+        Ok(Base::of(open.credentials.clone()))
+    }
+
     /// For tests: what is held counts as over, and a pause after failures ends.
     fn _expire(&self) {
         if let Some(open) = self.open.load_full() {
@@ -224,11 +252,6 @@ async fn ask_for_one(credentials: RefreshableCredentials) -> Outcome {
 }
 
 impl Keeper {
-    /// The sessions that it keeps, for a role that is assumed with them.
-    pub(crate) fn credentials(&self) -> Option<RefreshableCredentials> {
-        self.open.load().as_ref().map(|open| open.credentials.clone())
-    }
-
     fn wait_for<F>(
         slf: &Bound<'_, Self>,
         ask: impl Fn(RefreshableCredentials) -> F,
@@ -237,6 +260,7 @@ impl Keeper {
         F: Future<Output = Outcome> + Send,
     {
         let py = slf.py();
+        let _inside = interpreter::stay(py)?;
         loop {
             let open = Self::opened(slf)?;
             if open.recipe.callback().is_some_and(|callback| callback.runs_here()) {
@@ -310,6 +334,7 @@ impl Open {
         {
             return Ok(frozen.object.clone_ref(py));
         }
+        let _inside = interpreter::stay(py)?;
         let credentials = current.credentials();
         let token = credentials.session_token.expose();
         let parts = (
@@ -345,6 +370,10 @@ impl Open {
     /// Where the class wants it so, the exception of the function that failed, else ours.
     fn raise(&self, keeper: &Bound<'_, Keeper>, error: &Error) -> PyErr {
         let py = keeper.py();
+        let _inside = match interpreter::stay(py) {
+            Ok(inside) => inside,
+            Err(shutting_down) => return shutting_down,
+        };
         let callback = self.recipe.callback();
         let cause = callback.and_then(|callback| callback.cause(py, error.failure()));
         let wants_cause =
@@ -354,14 +383,6 @@ impl Open {
             cause => Told::of_error(error, cause).raise(py),
         }
     }
-}
-
-/// A session as it was issued, as far as its credentials go on.
-pub(crate) fn issued_again(session: &Session) -> Issued {
-    let mut issued = Issued::new(session.credentials().clone(), session.expiration());
-    issued.account_id = session.account_id().map(str::to_owned);
-    issued.assumed_role_arn = session.assumed_role_arn().map(str::to_owned);
-    issued
 }
 
 fn unknown(what: &str, given: &str, known: &str) -> PyErr {

@@ -19,9 +19,9 @@ mod _rolekeeper {
     #[pymodule_export]
     use super::{
         callback::Request,
-        clock::{Clock, set_default_clock},
+        clock::{Clock, default_clock, set_default_clock},
         events::{Event, Events},
-        interpreter::{close, forget_threads},
+        interpreter::{before_fork, close, forked_child, forked_parent},
         keeper::Keeper,
         source::{Base, Source, caller_identity, sort_sts_code},
         status::Status,

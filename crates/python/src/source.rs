@@ -2,12 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pyo3::{
-    exceptions::{PyRuntimeError, PyTimeoutError},
-    prelude::*,
-};
+use pyo3::{exceptions::PyTimeoutError, prelude::*};
 use rolekeeper::{
-    Failure, RefreshableCredentials, Secret, Source as RustSource,
+    Failure, Issued, RefreshableCredentials, Secret, Session, Source as RustSource,
     sources::{
         AssumeRole, Base as RustBase, CallerIdentity, Fetch, Place, Profile, WebIdentity,
         sort_sts_code as sorted,
@@ -18,7 +15,6 @@ use crate::{
     callback::{Callback, mfa_prompt},
     errors::{self, Told},
     interpreter,
-    keeper::{Keeper, issued_again},
     moments::duration,
 };
 
@@ -215,16 +211,14 @@ impl Base {
         Self(RustBase::role(source.shared()))
     }
 
-    #[staticmethod]
-    fn keeper(keeper: &Bound<'_, Keeper>) -> PyResult<Self> {
-        let credentials = keeper.get().credentials().ok_or_else(|| {
-            PyRuntimeError::new_err("these credentials are not open yet: read from them once")
-        })?;
-        Ok(Self(RustBase::role(Arc::new(Held(credentials)))))
-    }
-
     fn __repr__(&self) -> String {
         format!("<{:?}>", self.0)
+    }
+}
+
+impl Base {
+    pub(crate) fn of(credentials: RefreshableCredentials) -> Self {
+        Self(RustBase::role(Arc::new(Held(credentials))))
     }
 }
 
@@ -239,9 +233,25 @@ impl RustSource for Held {
     fn name(&self) -> String {
         self.0.name().to_owned()
     }
+
+    fn keeps_fresh(&self) -> bool {
+        true
+    }
+
+    fn refused(&self, access_key_id: &str) {
+        self.0.rejected(access_key_id);
+    }
 }
 
 // === functions ===
+
+/// A session as it was issued, as far as its credentials go on.
+pub(crate) fn issued_again(session: &Session) -> Issued {
+    let mut issued = Issued::new(session.credentials().clone(), session.expiration());
+    issued.account_id = session.account_id().map(str::to_owned);
+    issued.assumed_role_arn = session.assumed_role_arn().map(str::to_owned);
+    issued
+}
 
 /// GetCallerIdentity with `base`: account, ARN, user id.
 #[pyfunction]

@@ -22,6 +22,7 @@ pub mod clock;
 mod engine;
 mod error;
 mod events;
+pub mod fork;
 mod keyring;
 mod pace;
 mod park;

@@ -93,7 +93,8 @@ impl RefreshableCredentials {
 
     /// The newest session if it is there for the taking; `None` where [`get`](Self::get) would have
     /// to do more: none is valid, it was rejected, or, on demand, this reader is the one to refresh
-    /// it. For callers with a way of waiting of their own.
+    /// it. For callers with a way of waiting of their own; [`current`](Self::current) gives what is
+    /// valid in these cases too.
     #[inline]
     pub fn ready(&self) -> Option<Current> {
         self.inner.quick()
@@ -262,11 +263,12 @@ impl Inner {
         self.cell.take(|| self.clock.glance().unwrap_or_else(|| self.look_closer()))
     }
 
-    /// Both clocks. If it is the watch that stands still, this may be a forked child, where no
-    /// thread runs: then it needs a refresher of its own.
+    /// Both clocks. This may be a forked child, where no thread runs (if the clock is the system's,
+    /// it is the watch that stands still): then it needs a refresher of its own.
     #[cold]
     fn look_closer(&self) -> Moment {
-        if matches!(self.clock, Clock::System) {
+        let is_childs = || self.engine.load().pid != std::process::id();
+        if matches!(self.clock, Clock::System) || is_childs() {
             self.have_refresher();
         }
         self.now()
@@ -352,7 +354,7 @@ impl Inner {
         let end = self.now().elapsed.after(patience);
         let mut read = engine.read(self.now());
         loop {
-            match self.settle(&engine, read, || self.have_fetched_here(&engine))? {
+            match self.settle(&engine, read, || self.have_fetched_here(&engine, patience))? {
                 Ok(current) => return Ok(current),
                 Err(attempt) => {
                     let ended = park::block_until(&self.clock, end, engine.has_ended(attempt));

@@ -10,6 +10,8 @@ use std::{
 use arc_swap::ArcSwapWeak;
 use tokio::{runtime::Handle, sync::oneshot};
 
+use crate::fork;
+
 /// Where tasks are spawned; holding it keeps it there.
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
@@ -68,11 +70,12 @@ impl Home {
 
 impl OwnThread {
     fn start(pid: u32) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = fork::runtime()?;
         let handle = runtime.handle().clone();
         let (ends, ended) = oneshot::channel::<()>();
         thread::Builder::new().name("rolekeeper".into()).stack_size(STACK_BYTES).spawn(
             move || {
+                let _working = fork::Work::begin();
                 let _ = runtime.block_on(ended);
                 // A resolver thread that hangs must not hold up the end.
                 runtime.shutdown_timeout(Duration::ZERO);

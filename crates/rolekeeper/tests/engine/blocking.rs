@@ -16,7 +16,7 @@ use rolekeeper::{
     sources::Callback,
 };
 
-use crate::support::{SECRET, alone, denied, issued};
+use crate::support::{alone, denied, issued};
 
 /// A source that answers at once, and how often it was asked.
 fn source(
