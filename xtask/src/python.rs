@@ -1,5 +1,5 @@
-//! The virtual environment with the Python programs that tests run against: an independent STS and
-//! real clients.
+//! The virtual environments that the Python programs of the tests live in, each made from a file of
+//! pinned versions, and anew when that file changes.
 
 use std::{
     fs,
@@ -9,50 +9,177 @@ use std::{
 
 use crate::shell::{self, Outcome};
 
-/// What is installed, with pinned versions.
-const REQUIREMENTS: &str = "crates/cli/tests/requirements.txt";
-
-/// Makes `target/venv` what the requirements say, and returns its path.
-pub(crate) fn environment() -> Outcome<PathBuf> {
-    let requirements = shell::root().join(REQUIREMENTS);
-    let wanted = fs::read_to_string(&requirements)
-        .map_err(|error| format!("cannot read {REQUIREMENTS}: {error}"))?;
-    let venv = shell::target().join("venv");
-    let stamp = venv.join("installed.txt");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(venv);
-    }
-    if venv.exists() {
-        fs::remove_dir_all(&venv)
-            .map_err(|error| format!("cannot remove {}: {error}", venv.display()))?;
-    }
-    let python = interpreter()?;
-    shell::run(Command::new(python).arg("-m").arg("venv").arg(&venv))?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
-    shell::run(Command::new(program(&venv, "python")).args(pip).arg(&requirements))?;
-    fs::write(&stamp, wanted)
-        .map_err(|error| format!("cannot write {}: {error}", stamp.display()))?;
-    Ok(venv)
+/// A virtual environment that may not be there yet.
+pub(crate) struct Environment {
+    /// Below `target/`.
+    folder: &'static str,
+    /// What is installed, with pinned versions; below the root.
+    requirements: &'static str,
+    /// The interpreter it is meant for; where that is missing, any will do.
+    prefers: &'static str,
 }
 
-/// A program of the environment.
-pub(crate) fn program(venv: &Path, name: &str) -> PathBuf {
-    venv.join(if cfg!(windows) { "Scripts" } else { "bin" }).join(name)
+/// A virtual environment that is there.
+pub(crate) struct Venv(PathBuf);
+
+/// An independent STS and real clients, for the tests of the command.
+pub(crate) const CLIENTS: Environment =
+    Environment { folder: "venv", requirements: "crates/cli/tests/requirements.txt", prefers: ANY };
+
+/// What builds the wheel, and what checks the package without running it.
+pub(crate) const TOOLS: Environment = Environment {
+    folder: "python/tools",
+    requirements: "crates/python/tests/requirements/tools.txt",
+    prefers: ANY,
+};
+
+/// boto3 and nothing else.
+pub(crate) const FRESH: Environment = Environment {
+    folder: "python/fresh",
+    requirements: "crates/python/tests/requirements/fresh.txt",
+    prefers: ANY,
+};
+
+/// The newest botocore, moto, and the packages that the adapters serve.
+pub(crate) const NEWEST: Environment = Environment {
+    folder: "python/newest",
+    requirements: "crates/python/tests/requirements/newest.txt",
+    prefers: ANY,
+};
+
+/// The oldest botocore, on the oldest Python.
+pub(crate) const OLDEST: Environment = Environment {
+    folder: "python/oldest",
+    requirements: "crates/python/tests/requirements/oldest.txt",
+    prefers: "python3.10",
+};
+
+/// The newest aiobotocore, and s3fs over it.
+pub(crate) const AIO: Environment = Environment {
+    folder: "python/aio",
+    requirements: "crates/python/tests/requirements/aio.txt",
+    prefers: ANY,
+};
+
+/// aioboto3, over an aiobotocore of its own choice.
+pub(crate) const AIOBOTO3: Environment = Environment {
+    folder: "python/aioboto3",
+    requirements: "crates/python/tests/requirements/aioboto3.txt",
+    prefers: ANY,
+};
+
+const ANY: &str = "python3";
+
+// === impl Environment ===
+
+impl Environment {
+    /// Makes it what the requirements say, unless it is that already.
+    pub(crate) fn ready(&self) -> Outcome<Venv> {
+        let python = self.interpreter()?;
+        let wanted = format!("# {}\n{}", python.display(), self.wanted()?);
+        let venv = self.venv();
+        let stamp = venv.0.join("installed.txt");
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+            return Ok(venv);
+        }
+        self.bare()?;
+        self.install(&venv)?;
+        write(&stamp, &wanted)?;
+        Ok(venv)
+    }
+
+    /// Makes it anew, with nothing installed.
+    pub(crate) fn bare(&self) -> Outcome<Venv> {
+        let venv = self.venv();
+        if venv.0.exists() {
+            fs::remove_dir_all(&venv.0)
+                .map_err(|error| format!("cannot remove {}: {error}", venv.0.display()))?;
+        }
+        shell::run(Command::new(self.interpreter()?).args(["-m", "venv"]).arg(&venv.0))?;
+        Ok(venv)
+    }
+
+    /// Installs what the requirements say.
+    pub(crate) fn install(&self, venv: &Venv) -> Outcome {
+        shell::run(venv.pip().arg("-r").arg(shell::root().join(self.requirements)))
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.folder.rsplit('/').next().unwrap_or(self.folder)
+    }
+
+    fn venv(&self) -> Venv {
+        Venv(shell::target().join(self.folder))
+    }
+
+    fn wanted(&self) -> Outcome<String> {
+        fs::read_to_string(shell::root().join(self.requirements))
+            .map_err(|error| format!("cannot read {}: {error}", self.requirements))
+    }
+
+    /// A Python that can make virtual environments: on PATH, or of pyenv's; on Debian, as root, it
+    /// is installed where there is none.
+    fn interpreter(&self) -> Outcome<PathBuf> {
+        const CAN_MAKE_ONE: &[&str] = &["-c", "import venv, ensurepip"];
+        let works = |python: &PathBuf| shell::works(python, CAN_MAKE_ONE);
+        let preferred = [PathBuf::from(self.prefers)].into_iter().chain(of_pyenv(self.prefers));
+        if let Some(python) = preferred.into_iter().find(works) {
+            return Ok(python);
+        }
+        let any = || [ANY, "python"].into_iter().map(PathBuf::from).find(works);
+        if let Some(python) = any() {
+            shell::say(&format!("{} is not here; {} takes its place", self.prefers, ANY));
+            return Ok(python);
+        }
+        if shell::works("sh", &["-c", "test \"$(id -u)\" = 0 && command -v apt-get"]) {
+            shell::run(Command::new("apt-get").args(["update", "-qq"]))?;
+            shell::run(Command::new("apt-get").args(["install", "-y", "-qq", "python3-venv"]))?;
+        }
+        any().ok_or_else(|| {
+            "python3 with venv is missing; install it (Debian: apt-get install python3-venv)"
+                .to_owned()
+        })
+    }
 }
 
-/// A Python that can make virtual environments; on Debian, as root, it is installed where it is
-/// missing.
-fn interpreter() -> Outcome<&'static str> {
-    const CAN_MAKE_ONE: &[&str] = &["-c", "import venv, ensurepip"];
-    let found = || ["python3", "python"].into_iter().find(|name| shell::works(name, CAN_MAKE_ONE));
-    if let Some(python) = found() {
-        return Ok(python);
+/// The interpreters of that name that pyenv has installed; on PATH it shows the selected ones only.
+fn of_pyenv(name: &str) -> Vec<PathBuf> {
+    let Some(root) = std::env::var_os("PYENV_ROOT") else { return Vec::new() };
+    let versions = fs::read_dir(Path::new(&root).join("versions")).into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("bin").join(name)).collect()
+}
+
+// === impl Venv ===
+
+impl Venv {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
-    if shell::works("sh", &["-c", "test \"$(id -u)\" = 0 && command -v apt-get"]) {
-        shell::run(Command::new("apt-get").args(["update", "-qq"]))?;
-        shell::run(Command::new("apt-get").args(["install", "-y", "-qq", "python3-venv"]))?;
+
+    /// One of its programs.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.0.join(if cfg!(windows) { "Scripts" } else { "bin" }).join(name)
     }
-    found().ok_or_else(|| {
-        "python3 with venv is missing; install it (Debian: apt-get install python3-venv)".to_owned()
-    })
+
+    /// Installs this wheel, unless the one that is installed is the same to the byte.
+    pub(crate) fn install_wheel(&self, wheel: &Path) -> Outcome {
+        let stamp = self.0.join("installed.whl");
+        let read = |path| fs::read(path).map_err(|error| format!("cannot read the wheel: {error}"));
+        let wanted = read(wheel)?;
+        if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+            return Ok(());
+        }
+        shell::run(self.pip().args(["--force-reinstall", "--no-deps"]).arg(wheel))?;
+        write(&stamp, &wanted)
+    }
+
+    fn pip(&self) -> Command {
+        let mut pip = Command::new(self.program("python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        pip
+    }
+}
+
+fn write(path: &Path, content: impl AsRef<[u8]>) -> Outcome {
+    fs::write(path, content).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }

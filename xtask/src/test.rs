@@ -1,11 +1,12 @@
-//! `cargo xtask test`: everything that has to pass before anything lands. It stops at the first
-//! step that fails.
+//! `cargo xtask test [WORD]`: everything that has to pass before anything lands. It stops at the first
+//! step that fails: what did not run is not counted as passed.
 
 use std::process::Command;
 
 use crate::{
-    python,
+    package, python,
     shell::{self, Outcome, cargo},
+    wheel,
 };
 
 struct Step {
@@ -21,17 +22,37 @@ const STEPS: &[Step] = &[
     Step { name: "documentation", run: documentation },
     Step { name: "tests", run: || shell::run(&mut cargo(&["test", "--workspace", "--locked"])) },
     Step { name: "tests with Python programs", run: with_python },
+    Step { name: "Python package, format, lint and types", run: package::read },
+    Step { name: "wheel", run: || wheel::build().map(drop) },
+    Step { name: "wheel in a fresh environment", run: package::fresh },
+    Step { name: "wheel with the newest botocore", run: || package::NEWEST.run() },
+    Step { name: "wheel with the oldest botocore", run: || package::OLDEST.run() },
+    Step { name: "wheel with aiobotocore", run: || package::AIO.run() },
+    Step { name: "wheel with aioboto3", run: || package::AIOBOTO3.run() },
+    Step { name: "wheel, no test left out everywhere", run: package::none_left_out },
+    Step { name: "wheel under botocore's own suites", run: package::botocore },
 ];
 
-pub(crate) fn run() -> Outcome {
-    for Step { name, run } in STEPS {
+/// Runs all steps, or those whose name has this word in it.
+pub(crate) fn run(only: Option<&str>) -> Outcome {
+    let steps: Vec<&Step> =
+        STEPS.iter().filter(|step| only.is_none_or(|word| step.name.contains(word))).collect();
+    if steps.is_empty() {
+        let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        return Err(format!("no step has that in its name; there are: {}", names.join(", ")));
+    }
+    for Step { name, run } in &steps {
         run().map_err(|why| format!("step `{name}`: {why}"))?;
     }
     shell::say("");
-    for Step { name, .. } in STEPS {
+    for Step { name, .. } in &steps {
         shell::say(&format!("ok  {name}"));
     }
-    shell::say(&format!("steps: {} passed, 0 failed", STEPS.len()));
+    let left_out = match STEPS.len() - steps.len() {
+        0 => String::new(),
+        number => format!(", {number} NOT RUN"),
+    };
+    shell::say(&format!("steps: {} passed, 0 failed{left_out}", steps.len()));
     Ok(())
 }
 
@@ -64,9 +85,9 @@ fn documentation() -> Outcome {
 
 /// An independent STS (moto), the AWS CLI and boto3, from a virtual environment under `target/`.
 fn with_python() -> Outcome {
-    let venv = python::environment()?;
+    let venv = python::CLIENTS.ready()?;
     // Of the whole workspace: for one package alone, cargo would build every dependency anew.
     let arguments = ["test", "--workspace", "--locked", "--test", "cli", "--", "--ignored"];
     let mut tests: Command = cargo(&arguments);
-    shell::run(tests.env("ROLEKEEPER_TEST_VENV", venv))
+    shell::run(tests.env("ROLEKEEPER_TEST_VENV", venv.path()))
 }

@@ -60,7 +60,25 @@ _HOMES: dict[str, tuple[str, str | None]] = {
     "testing": ("rolekeeper.testing", None),
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "BadAnswerError",
+    "ConfigurationError",
+    "DeferredRefreshableCredentials",
+    "DeniedError",
+    "Error",
+    "Event",
+    "Identity",
+    "NeedsPersonError",
+    "RefreshableCredentials",
+    "Role",
+    "Session",
+    "UnavailableError",
+    "__version__",
+    "adapters",
+    "aio",
+    "assume_role",
+    "testing",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -32,7 +32,7 @@ def run(request: _rolekeeper.Request, function: Callable[[], Any]) -> None:
     request.begin()
     try:
         answer = function()
-    except BaseException as error:  # Whatever it is, the readers who wait have to be told.
+    except BaseException as error:  # noqa: BLE001  Whatever it is, those who wait are told.
         from rolekeeper.errors import classify, forget_locals
 
         forget_locals(error)

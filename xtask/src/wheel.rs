@@ -1,0 +1,56 @@
+//! `cargo xtask wheel`: the Python package as people install it, the command included.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    python,
+    shell::{self, Outcome, cargo},
+};
+
+const MANIFEST: &str = "crates/python/Cargo.toml";
+/// maturin installs what it finds there beside the interpreter (`tool.maturin.data`).
+const SCRIPTS: &str = "crates/python/rolekeeper.data/scripts";
+
+/// Builds it into `target/wheels`, where it is then the only one, and returns its path.
+pub(crate) fn build() -> Outcome<PathBuf> {
+    // Both at once, though maturin would build its half by itself: so each dependency is built with
+    // the features that both want, and once.
+    let packages = ["--package", "rolekeeper-cli", "--package", "rolekeeper-python"];
+    shell::run(cargo(&["build", "--release", "--locked"]).args(packages))?;
+    place_command().map_err(|error| format!("cannot place the command in {SCRIPTS}: {error}"))?;
+
+    let wheels = shell::target().join("wheels");
+    if wheels.exists() {
+        fs::remove_dir_all(&wheels)
+            .map_err(|error| format!("cannot remove {}: {error}", wheels.display()))?;
+    }
+    let maturin = python::TOOLS.ready()?.program("maturin");
+    let mut maturin = Command::new(maturin);
+    maturin.args(["build", "--release", "--locked", "--manifest-path", MANIFEST, "--out"]);
+    shell::run(maturin.arg(&wheels).current_dir(shell::root()))?;
+    built()
+}
+
+/// The one that was built.
+pub(crate) fn built() -> Outcome<PathBuf> {
+    let folder = shell::target().join("wheels");
+    let is_wheel = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "whl");
+    let paths = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let [wheel]: [PathBuf; 1] =
+        paths.filter(is_wheel).collect::<Vec<_>>().try_into().map_err(|found: Vec<_>| {
+            format!("{} wheels in {}, not 1", found.len(), folder.display())
+        })?;
+    Ok(wheel)
+}
+
+fn place_command() -> io::Result<()> {
+    let name = format!("rolekeeper{}", std::env::consts::EXE_SUFFIX);
+    let scripts = shell::root().join(SCRIPTS);
+    fs::create_dir_all(&scripts)?;
+    fs::copy(shell::target().join("release").join(&name), scripts.join(Path::new(&name)))?;
+    Ok(())
+}
