@@ -198,6 +198,24 @@ pub(crate) fn forked_child() {
     fork::forked_child();
 }
 
+/// What stands in statics here belongs to one interpreter. From 3.12 on, Python refuses the module to
+/// others by itself.
+pub(crate) fn refuse_others(py: Python<'_>) -> PyResult<()> {
+    if py.version_info() >= (3, 12) {
+        return Ok(());
+    }
+    // A Python that was built without it has no other interpreters, but for those of C programs.
+    let Ok(interpreters) = py.import("_xxsubinterpreters") else { return Ok(()) };
+    let id = |which| interpreters.call_method0(which);
+    if id("get_current")?.eq(id("get_main")?)? {
+        return Ok(());
+    }
+    Err(pyo3::exceptions::PyImportError::new_err(
+        "rolekeeper does not work in sub-interpreters: import it in the main interpreter (with \
+         mod_wsgi: WSGIApplicationGroup %{GLOBAL})",
+    ))
+}
+
 fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
     let threading = py.import("threading")?;
     let main = threading.call_method0("main_thread")?.getattr("ident")?;

@@ -16,6 +16,8 @@ use pyo3::prelude::*;
 /// `rolekeeper._rolekeeper`
 #[pymodule]
 mod _rolekeeper {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::{
         callback::Request,
@@ -26,6 +28,11 @@ mod _rolekeeper {
         source::{Base, Source, caller_identity, sort_sts_code},
         status::Status,
     };
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::interpreter::refuse_others(module.py())
+    }
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's own name for it")]

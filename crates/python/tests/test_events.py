@@ -102,9 +102,8 @@ def test_a_listener_that_raises_is_logged_and_harms_nobody(
         session.refresh_now()
         assert heard.next().generation == 2
         session.client("rds").describe_db_instances()
-    told = [record for record in caplog.records if record.exc_info is not None]
+    told = [record for record in caplog.records if record.name == "rolekeeper" and record.exc_info]
     assert "what a mess" in caplog.text
-    assert {record.name for record in told} == {"rolekeeper"}
     assert len(told) == 2
 
 

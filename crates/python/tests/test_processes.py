@@ -45,12 +45,14 @@ def test_loaders_workers_get_a_session_of_their_own_with_the_dataset(
     succeeds("pools.py", "loader", method, limit=120)
 
 
+@pytest.mark.needs(cloudpickle="3")
 def test_what_is_pickled_or_copied_carries_the_recipe_and_no_secret(
     rolekeeper_sandbox: Sandbox,
 ) -> None:
     succeeds("pools.py", "carried", "as copies")
 
 
+@pytest.mark.needs(gunicorn="23")
 @pytest.mark.rolekeeper_sandbox(session_lifetime=2)
 def test_gunicorns_preloaded_workers_serve_across_sessions(
     short_sessions: Sandbox, tmp_path: Path
@@ -88,6 +90,7 @@ def test_gunicorns_preloaded_workers_serve_across_sessions(
     assert short_sessions.counts().with_result("GetCallerIdentity", "ExpiredToken") == 0
 
 
+@pytest.mark.needs(celery="5")
 @pytest.mark.rolekeeper_sandbox(session_lifetime=2)
 def test_celerys_prefork_workers_run_tasks_across_sessions(
     short_sessions: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
