@@ -77,7 +77,7 @@ impl Keeper {
 
     #[pyo3(signature = (
         source, *, mode, policy = "default", advisory_timeout = None, mandatory_timeout = None,
-        attempt_timeout = 30.0, read_deadline = 30.0, serve_expired = false, clock = None,
+        attempt_timeout = 30.0, read_deadline = 30.0, clock = None,
         initial = None, observer = None, reopen = false,
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are named where it is called")]
@@ -91,7 +91,6 @@ impl Keeper {
         mandatory_timeout: Option<f64>,
         attempt_timeout: f64,
         read_deadline: f64,
-        serve_expired: bool,
         clock: Option<Bound<'_, PyAny>>,
         initial: Option<Bound<'_, PyAny>>,
         observer: Option<Py<PyAny>>,
@@ -114,8 +113,7 @@ impl Keeper {
             other => return Err(unknown("policy", other, "default, sdk-standard")),
         }
         .with_attempt_timeout(duration("attempt_timeout", attempt_timeout)?)
-        .with_read_deadline(duration("read_deadline", read_deadline)?)
-        .with_serve_expired(serve_expired);
+        .with_read_deadline(duration("read_deadline", read_deadline)?);
         if let Some(window) = advisory_timeout {
             policy = policy.with_advisory_window(duration("advisory_timeout", window)?);
         }

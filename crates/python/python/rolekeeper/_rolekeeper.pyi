@@ -107,7 +107,6 @@ class Keeper:
         mandatory_timeout: float | None = None,
         attempt_timeout: float = 30.0,
         read_deadline: float = 30.0,
-        serve_expired: bool = False,
         clock: Clock | Callable[[], float] | None = None,
         initial: Answer | None = None,
         observer: Callable[[Event], None] | None = None,

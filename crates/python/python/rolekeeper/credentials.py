@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from rolekeeper import _botocore, _metadata, _windows
-from rolekeeper._rolekeeper import Clock, Keeper, Source, default_clock
+from rolekeeper._rolekeeper import Clock, Event, Keeper, Source, default_clock
 from rolekeeper.errors import (
     BadAnswerError,
     ConfigurationError,
@@ -491,12 +491,17 @@ class RefreshableCredentials(Keeper, _botocore.RefreshableCredentials):
             raise ConfigurationError(
                 f"the credentials of {self.method} have been closed", hint="make new ones"
             )
-        mode = self._mode()
         # botocore's readers refresh, and see what the callable raised.
-        self._raise_cause = mode == "on-demand"
+        self._raise_cause = self._mode() == "on-demand"
+        self._open_as_set(reopen=reopen)
+
+    def _open_as_set(
+        self, *, observer: Callable[[Event], None] | None = None, reopen: bool
+    ) -> None:
+        """Opens it by what stands in its attributes now."""
         self._open(
             self._make_source(),
-            mode=mode,
+            mode=self._mode(),
             policy=self.refresh_policy,
             advisory_timeout=_windows.given(self, "_advisory_refresh_timeout"),
             mandatory_timeout=_windows.given(self, "_mandatory_refresh_timeout"),
@@ -504,6 +509,7 @@ class RefreshableCredentials(Keeper, _botocore.RefreshableCredentials):
             read_deadline=_windows.seconds("read_deadline", self.read_deadline),
             clock=self._native_clock(),
             initial=self._in_hand(),
+            observer=observer,
             reopen=reopen,
         )
 
@@ -549,20 +555,7 @@ class RefreshableCredentials(Keeper, _botocore.RefreshableCredentials):
             secret_key,
         ):
             return published
-        frozen = _botocore.freeze(access_key, secret_key, token, account_id)
-        if self._origin is None:
-            # A source that is native publishes nothing under botocore's names.
-            status = self._status()
-            end = None if status is None or status.expiration is None else status.expiration
-            vars(self).update(
-                _access_key=access_key,
-                _secret_key=secret_key,
-                _token=token,
-                _account_id=account_id,
-                _frozen_credentials=frozen,
-                _expiry_time=None if end is None else datetime.fromtimestamp(end, timezone.utc),
-            )
-        return frozen
+        return _botocore.freeze(access_key, secret_key, token, account_id)
 
     def _native_clock(self) -> Clock | Callable[[], float] | None:
         if self._clock is not None or self._time_fetcher is _botocore.local_now:

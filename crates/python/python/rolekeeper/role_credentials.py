@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rolekeeper import _botocore, _windows
+from rolekeeper import _botocore
 from rolekeeper.credentials import DeferredRefreshableCredentials
 from rolekeeper.errors import UnavailableError
 from rolekeeper.events import Listeners
@@ -41,19 +41,7 @@ class RoleCredentials(RecipeKeeper, DeferredRefreshableCredentials):
     def _start(self, *, reopen: bool = False) -> None:
         if self._is_closed:
             super()._start()
-        self._open(
-            self._make_source(),
-            mode=self._mode(),
-            policy=self.refresh_policy,
-            advisory_timeout=_windows.given(self, "_advisory_refresh_timeout"),
-            mandatory_timeout=_windows.given(self, "_mandatory_refresh_timeout"),
-            attempt_timeout=_windows.seconds("attempt_timeout", self.attempt_timeout),
-            read_deadline=_windows.seconds("read_deadline", self.read_deadline),
-            clock=self._native_clock(),
-            initial=self._in_hand(),
-            observer=self._listeners,
-            reopen=reopen,
-        )
+        self._open_as_set(observer=self._listeners, reopen=reopen)
 
     def _freeze(
         self, access_key: str, secret_key: str, token: str | None, account_id: str | None
