@@ -7,7 +7,9 @@ mod doctor;
 mod exec;
 mod export;
 mod sandbox;
+mod serve;
 mod whoami;
+mod write;
 
 use std::time::Duration;
 
@@ -25,6 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum Command {
     /// Run a program with credentials that refresh under it
     Exec(exec::Arguments),
+    /// Serve roles to any program of this machine, through endpoints that every SDK reads
+    Serve(serve::Arguments),
+    /// Keep a section of the credentials file fresh, for short-lived programs
+    Write(write::Arguments),
     /// Print one session as `credential_process` in ~/.aws/config wants it
     CredentialProcess(credential_process::Arguments),
     /// Print one session for a shell or a program
@@ -51,6 +57,8 @@ impl Command {
 pub(crate) fn run(command: Command, printer: &Printer) -> Result<Status, Trouble> {
     match command {
         Command::Exec(arguments) => exec::run(arguments, printer),
+        Command::Serve(arguments) => serve::run(&arguments, printer),
+        Command::Write(arguments) => write::run(arguments, printer),
         Command::CredentialProcess(arguments) => credential_process::run(arguments, printer),
         Command::Export(arguments) => export::run(arguments, printer),
         Command::Whoami(arguments) => whoami::run(arguments, printer),

@@ -27,7 +27,26 @@ pub(crate) const CREDENTIAL_VARIABLES: &[&str] = &[
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_CREDENTIAL_FILE",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
 ];
+
+/// By what a program finds the instance metadata service at `url`, and nothing else.
+pub(crate) fn imds(url: &str) -> Variables {
+    let mut variables: Variables = vec![
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", url.into()),
+        ("AWS_EC2_METADATA_DISABLED", "false".into()),
+    ];
+    // botocore asks once, and waits for a second: too little for a fetch that takes its time.
+    for (name, value) in
+        [("AWS_METADATA_SERVICE_TIMEOUT", "2"), ("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "3")]
+    {
+        if std::env::var_os(name).is_none() {
+            variables.push((name, value.into()));
+        }
+    }
+    variables
+}
 
 /// Variables to set, in order.
 pub(crate) type Variables = Vec<(&'static str, OsString)>;

@@ -5,7 +5,6 @@
 mod aws_files;
 mod child;
 mod commands;
-mod endpoint;
 mod environment;
 mod events;
 mod exit;

@@ -36,10 +36,10 @@ fn a_query_and_a_kept_connection_are_taken() {
     let (home, sts) = (Home::new(), Sts::start());
     let served = Served::start(&home, &sts);
     let headers = [("Host", served.address()), ("Authorization", served.token())];
-    assert_eq!(served.ask("GET /credentials?a=b", &headers).status, 200);
+    assert_eq!(served.ask("GET /role/exec?a=b", &headers).status, 200);
 
     let request = format!(
-        "GET /credentials HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\n\r\n",
+        "GET /role/exec HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\n\r\n",
         served.address(),
         served.token()
     );
@@ -64,7 +64,7 @@ fn who_has_no_token_or_comes_from_a_browser_is_sent_away() {
     let other_port = "127.0.0.1:1";
     let host = ("Host", address);
     let right = ("Authorization", token);
-    let get = "GET /credentials";
+    let get = "GET /role/exec";
     let cases: &[Case<'_>] = &[
         (get, &[host], 401),
         (get, &[host, ("Authorization", "")], 401),
@@ -81,11 +81,11 @@ fn who_has_no_token_or_comes_from_a_browser_is_sent_away() {
         (get, &[host, right, ("Sec-Fetch-Site", "cross-site")], 403),
         (get, &[host, right, ("sec-fetch-mode", "no-cors")], 403),
         ("GET /", &[host, right], 404),
-        ("GET /credentials/", &[host, right], 404),
+        ("GET /role/exec/", &[host, right], 404),
         ("GET /stop", &[host], 401),
-        ("POST /credentials", &[host, right, ("Content-Length", "0")], 405),
-        ("PUT /credentials", &[host, right, ("Content-Length", "0")], 405),
-        ("OPTIONS /credentials", &[host, right], 405),
+        ("POST /role/exec", &[host, right, ("Content-Length", "0")], 405),
+        ("PUT /role/exec", &[host, right, ("Content-Length", "0")], 405),
+        ("OPTIONS /role/exec", &[host, right], 405),
         // The CRT leaves the port out.
         (get, &[("Host", "127.0.0.1"), right], 200),
         (get, &[host, right], 200),
@@ -101,7 +101,7 @@ fn who_has_no_token_or_comes_from_a_browser_is_sent_away() {
             assert!(why["Message"].is_string() && why["Message"] == why["message"], "{why}");
         }
     }
-    let post = served.ask("POST /credentials", &[host, right, ("Content-Length", "0")]);
+    let post = served.ask("POST /role/exec", &[host, right, ("Content-Length", "0")]);
     assert!(post.head.contains("allow: get"), "{}", post.head);
 }
 
@@ -114,10 +114,10 @@ fn huge_and_senseless_requests_are_refused_and_harm_nobody() {
     let many: Vec<(&str, &str)> =
         many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     for reply in [
-        served.ask("GET /credentials", &[("Host", served.address()), ("X-Huge", &huge)]),
-        served.ask("GET /credentials", &many),
+        served.ask("GET /role/exec", &[("Host", served.address()), ("X-Huge", &huge)]),
+        served.ask("GET /role/exec", &many),
         served.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"),
-        served.send(b"GET /credentials\r\n\r\n"),
+        served.send(b"GET /role/exec\r\n\r\n"),
         served.send(b"\r\n\r\n\r\n\r\n"),
     ] {
         assert!(matches!(reply.status, 0 | 400..=499), "{}", reply.head);
@@ -133,7 +133,7 @@ fn who_sends_a_request_drop_by_drop_is_let_go_and_keeps_nobody_waiting() {
     let slow: Vec<_> = (0..100)
         .map(|_| {
             let mut socket = served.connect();
-            socket.write_all(b"GET /credentials HTTP/1.1\r\nHost: ").unwrap();
+            socket.write_all(b"GET /role/exec HTTP/1.1\r\nHost: ").unwrap();
             socket
         })
         .collect();

@@ -69,7 +69,7 @@ impl Served {
     /// `127.0.0.1:PORT`
     pub(crate) fn address(&self) -> &str {
         let url = self.variable("AWS_CONTAINER_CREDENTIALS_FULL_URI");
-        url.strip_prefix("http://").and_then(|url| url.strip_suffix("/credentials")).unwrap()
+        url.strip_prefix("http://").and_then(|url| url.strip_suffix("/role/exec")).unwrap()
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
@@ -80,7 +80,7 @@ impl Served {
 
     /// As an SDK asks.
     pub(crate) fn get(&self) -> Reply {
-        self.ask("GET /credentials", &[("Host", self.address()), ("Authorization", self.token())])
+        self.ask("GET /role/exec", &[("Host", self.address()), ("Authorization", self.token())])
     }
 
     pub(crate) fn ask(&self, line: &str, headers: &[(&str, &str)]) -> Reply {

@@ -1,0 +1,310 @@
+//! The agent: roles, and listeners that serve them. It is told what to serve as a whole; told again,
+//! it changes what is different and leaves the rest alone.
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener as StdListener},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, task::AbortHandle};
+
+use crate::{
+    config::RoleName,
+    connections::{self, World},
+    container::Container,
+    imds::Imds,
+    local::{self, Local},
+    operator::Operator,
+    role::Role,
+};
+
+/// How often documents of sessions that have ended are wiped.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// Serves roles to SDKs, for as long as it lives and its runtime runs.
+///
+/// ```no_run
+/// # async fn example(credentials: rolekeeper::RefreshableCredentials) -> Result<(), Box<dyn std::error::Error>> {
+/// use rolekeeper_agent::{Agent, Face, Listener, Place, Plan, Role, RoleName, Rule, Tokens};
+///
+/// let name = RoleName::parse("etl")?;
+/// let role = Role::new(name, credentials, Tokens::random()?, Rule::this_user());
+/// let agent = Agent::new();
+/// let container = Listener { at: Place::Address(([127, 0, 0, 1], 0).into()), face: Face::Container };
+/// let listening = agent.serve(Plan { roles: vec![role], listeners: vec![container] }).await?;
+/// println!("http://{}/role/etl", listening[0].address);
+/// # Ok(()) }
+/// ```
+pub struct Agent {
+    world: Arc<World>,
+    running: Mutex<Vec<Running>>,
+    sweeper: Mutex<Option<AbortHandle>>,
+}
+
+/// What is served.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Each of another name.
+    pub roles: Vec<Role>,
+    /// Each at another place.
+    pub listeners: Vec<Listener>,
+}
+
+/// A door, and what stands behind it.
+#[derive(Debug)]
+pub struct Listener {
+    /// Where.
+    pub at: Place,
+    /// What.
+    pub face: Face,
+}
+
+/// Where a listener listens.
+#[derive(Debug)]
+pub enum Place {
+    /// A TCP port; 0 is any that is free.
+    Address(SocketAddr),
+    /// A TCP port that somebody else has bound for us, such as systemd.
+    Inherited(StdListener),
+    /// A Unix socket; its folder is made if it is missing.
+    Path(PathBuf),
+}
+
+/// What a listener serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Face {
+    /// The container endpoint: all roles, each at `/role/NAME` with its token.
+    Container,
+    /// The instance metadata service, for one role.
+    Imds {
+        /// Which.
+        role: RoleName,
+        /// Whether version 1 is served too, which asks for no token.
+        v1: bool,
+    },
+    /// Health and metrics.
+    Operator,
+    /// What other `rolekeeper` commands of the same user ask.
+    Local,
+}
+
+/// A listener that runs.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// Where it can be reached; unspecified for a Unix socket.
+    pub address: SocketAddr,
+    /// What it serves.
+    pub face: Face,
+}
+
+/// A listener that could not be had; nothing was changed.
+#[derive(Debug)]
+pub struct BindError {
+    /// Where it was to listen.
+    pub place: String,
+    /// Why it can't.
+    pub error: io::Error,
+}
+
+struct Running {
+    asked: Asked,
+    socket: Socket,
+    face: Face,
+    task: AbortHandle,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Asked {
+    Address(SocketAddr),
+    Path(PathBuf),
+}
+
+enum Socket {
+    Tcp(StdListener),
+    Unix(local::Socket),
+}
+
+// === impl Agent ===
+
+impl Agent {
+    /// One that serves nothing yet.
+    pub fn new() -> Self {
+        let (running, sweeper) = Default::default();
+        Self { world: Arc::new(World::new()), running, sweeper }
+    }
+
+    /// Serves this and nothing else from here on. A listener that is there already goes on, with
+    /// its connections; so do the sessions of roles that are in both plans. All new listeners are
+    /// bound before anything is changed. Call it within a runtime.
+    ///
+    /// # Errors
+    /// A port or a path can't be bound: everything stays as it was.
+    #[expect(clippy::unused_async, reason = "must be called within a runtime")]
+    pub async fn serve(&self, plan: Plan) -> Result<Vec<Listening>, BindError> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bound = Vec::with_capacity(plan.listeners.len());
+        for Listener { at, face } in plan.listeners {
+            let (asked, socket) = at.bind(&running)?;
+            bound.push((asked, socket, face));
+        }
+        self.world.roles.replace(plan.roles);
+        let mut before = std::mem::take(&mut *running);
+        for (asked, socket, face) in bound {
+            let same = before.iter().position(|old| old.asked == asked && old.face == face);
+            running.push(match same {
+                Some(at) => before.swap_remove(at),
+                None => Running {
+                    task: self.start(&socket, &face).map_err(|error| asked.cannot(error))?,
+                    asked,
+                    socket,
+                    face,
+                },
+            });
+        }
+        // Of what is gone, the listener alone: its connections end by themselves.
+        before.iter().for_each(|old| old.task.abort());
+        self.sweep();
+        running.iter().map(Running::listening).collect()
+    }
+
+    /// How it is with each role, in the order of their names.
+    pub fn roles(&self) -> Vec<Role> {
+        self.world.roles.all()
+    }
+
+    /// Stops listening, and refreshing all roles.
+    pub fn shutdown(&self) {
+        let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        running.iter().for_each(|listener| listener.task.abort());
+        for role in self.world.roles.all() {
+            role.credentials().shutdown();
+            role.forget_what_ended();
+        }
+    }
+
+    fn start(&self, socket: &Socket, face: &Face) -> io::Result<AbortHandle> {
+        let world = Arc::clone(&self.world);
+        let task = match socket {
+            Socket::Unix(socket) => tokio::spawn(socket.serve(Arc::new(Local), world)?),
+            Socket::Tcp(socket) => {
+                let listener = TcpListener::from_std(socket.try_clone()?)?;
+                match face.clone() {
+                    Face::Container => spawn(listener, Container, world),
+                    Face::Imds { role, v1 } => spawn(listener, Imds::new(role, v1), world),
+                    Face::Operator => spawn(listener, Operator, world),
+                    Face::Local => spawn(listener, Local, world),
+                }
+            }
+        };
+        Ok(task.abort_handle())
+    }
+
+    fn sweep(&self) {
+        let mut sweeper = self.sweeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if sweeper.is_none() {
+            let world = Arc::downgrade(&self.world);
+            let task = tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(SWEEP).await;
+                    let Some(world) = world.upgrade() else { return };
+                    world.roles.all().iter().for_each(Role::forget_what_ended);
+                }
+            });
+            *sweeper = Some(task.abort_handle());
+        }
+    }
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent").field("roles", &self.roles()).finish_non_exhaustive()
+    }
+}
+
+fn spawn<F: connections::Face>(
+    listener: TcpListener,
+    face: F,
+    world: Arc<World>,
+) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(connections::serve_tcp(listener, Arc::new(face), world))
+}
+
+// === impl Place ===
+
+impl Place {
+    /// A socket there: the one that runs already, or a new one.
+    fn bind(self, running: &[Running]) -> Result<(Asked, Socket), BindError> {
+        let asked = match &self {
+            Self::Address(address) => Asked::Address(*address),
+            Self::Path(path) => Asked::Path(path.clone()),
+            Self::Inherited(listener) => Asked::Address(
+                listener.local_addr().map_err(|error| Asked::Path(PathBuf::new()).cannot(error))?,
+            ),
+        };
+        let known = running.iter().find(|old| old.asked == asked);
+        let socket = match (known, self) {
+            (Some(known), _) => known.socket.try_clone(),
+            (None, Self::Path(path)) => local::Socket::bind(&path).map(Socket::Unix),
+            (None, Self::Inherited(listener)) => Ok(Socket::Tcp(listener)),
+            (None, Self::Address(address)) => StdListener::bind(address).map(Socket::Tcp),
+        };
+        let ready = socket.and_then(|socket| {
+            if let Socket::Tcp(listener) = &socket {
+                listener.set_nonblocking(true)?;
+            }
+            Ok(socket)
+        });
+        match ready {
+            Ok(socket) => Ok((asked, socket)),
+            Err(error) => Err(asked.cannot(error)),
+        }
+    }
+}
+
+impl Asked {
+    fn cannot(&self, error: io::Error) -> BindError {
+        let place = match self {
+            Self::Address(address) => address.to_string(),
+            Self::Path(path) => path.display().to_string(),
+        };
+        BindError { place, error }
+    }
+}
+
+impl Socket {
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(socket) => Self::Tcp(socket.try_clone()?),
+            Self::Unix(socket) => Self::Unix(socket.try_clone()?),
+        })
+    }
+}
+
+impl Running {
+    fn listening(&self) -> Result<Listening, BindError> {
+        let address = match &self.socket {
+            Socket::Tcp(socket) => socket.local_addr().map_err(|error| self.asked.cannot(error))?,
+            Socket::Unix(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
+        };
+        Ok(Listening { address, face: self.face.clone() })
+    }
+}
+
+// === impl BindError ===
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen on {}: {}", self.place, self.error)
+    }
+}
+
+impl std::error::Error for BindError {}

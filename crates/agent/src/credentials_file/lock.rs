@@ -1,0 +1,116 @@
+//! Advisory locks: who may write a file, and who keeps a section of it.
+//!
+//! The kernel lets go of them when a process ends, however it ends. The lock's file goes with the
+//! lock; one who waited for it notices that what it got is no longer what others see, and tries
+//! again.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+/// How often the file may go in the moment between opening and locking it. Each time somebody else
+/// has come one step further; where it happens for ever, the file system is at fault.
+const MOST_TRIES: usize = 1000;
+
+/// How long somebody else's write may take: it is some milliseconds of work, and a busy disk's
+/// delay.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Held until dropped.
+pub(super) struct Lock {
+    path: PathBuf,
+    file: File,
+}
+
+/// Why there is no lock.
+pub(super) enum Refused {
+    /// Somebody else has it: this process, if that can be known.
+    Held(Option<u32>),
+    Failed(io::Error),
+}
+
+// === impl Lock ===
+
+impl Lock {
+    /// Now or not at all.
+    pub(super) fn take(path: PathBuf) -> Result<Self, Refused> {
+        for _ in 0..MOST_TRIES {
+            let mut file = open(&path).map_err(Refused::Failed)?;
+            match file.try_lock() {
+                Ok(()) if is_at(&file, &path) => {
+                    // For people. A lock without it is as good.
+                    let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+                    return Ok(Self { path, file });
+                }
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(Refused::Held(holder(&mut file))),
+                Err(TryLockError::Error(error)) => return Err(Refused::Failed(error)),
+            }
+        }
+        Err(Refused::Failed(io::Error::other("its lock file vanishes again and again")))
+    }
+
+    /// Waits for it: the others hold it for moments. Blocks the thread.
+    pub(super) fn wait(path: &Path) -> Result<Self, Refused> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match Self::take(path.to_owned()) {
+                Err(Refused::Held(_)) if waited < PATIENCE => {}
+                taken_or_not => return taken_or_not,
+            }
+            thread::sleep(PAUSE);
+            waited += PAUSE;
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // While it is still held, so that it can be nobody else's that goes. Elsewhere an open file
+        // can't be told from the one at its path, and stays.
+        #[cfg(unix)]
+        let _ = fs::remove_file(&self.path);
+        let _ = self.file.unlock();
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+        // In a folder that others may write, a link could lead to any file of ours.
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    options.open(path)
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let number = |found: fs::Metadata| (found.dev(), found.ino());
+    let (ours, theirs) = (file.metadata().map(number), fs::symlink_metadata(path).map(number));
+    matches!((ours, theirs), (Ok(ours), Ok(theirs)) if ours == theirs)
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}
+
+/// What the holder wrote; it may be about to.
+fn holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(20).read_to_string(&mut text).ok()?;
+    text.parse().ok()
+}

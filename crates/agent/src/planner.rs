@@ -1,0 +1,213 @@
+//! From a configuration to a plan; and from the next one to the next plan, in which everything that
+//! means the same is the same: sessions, tokens, counters.
+
+use std::{
+    collections::HashMap,
+    env, io,
+    sync::Arc,
+    time::Duration,
+};
+
+use rolekeeper::{Keyring, RefreshPolicy, RefreshableCredentials, Secret, Source};
+use tokio::task::AbortHandle;
+
+use crate::{
+    agent::{Face, Listener, Place, Plan},
+    config::{Config, Fingerprint, Problem, RoleConfig, RoleName, TokenConfig, fingerprint},
+    role::Role,
+    tokens::Tokens,
+};
+
+/// A command that prints an MFA code may ask a person; the calls have time limits of their own.
+const ATTEMPT_WITH_MFA: Duration = Duration::from_secs(120);
+
+/// Makes plans of configurations.
+#[derive(Debug)]
+pub struct Planner {
+    keyring: Keyring<RoleName>,
+    known: HashMap<RoleName, Known>,
+}
+
+/// A configuration of which everything has been read that can be read without calling anybody.
+#[derive(Debug)]
+pub struct Checked {
+    config: Config,
+    roles: Vec<(RoleConfig, Arc<dyn Source>, Fingerprint)>,
+}
+
+#[derive(Debug)]
+struct Known {
+    config: RoleConfig,
+    fingerprint: Fingerprint,
+    role: Role,
+    rotation: Option<Rotation>,
+}
+
+/// Ends with the role.
+#[derive(Debug)]
+struct Rotation(AbortHandle);
+
+// === impl Checked ===
+
+impl Checked {
+    /// Reads what the roles mean: profiles, policies. Nothing is bound, made or called.
+    ///
+    /// # Errors
+    /// Every role that makes no sense.
+    pub async fn of(config: Config) -> Result<Self, Vec<Problem>> {
+        let mut problems = config.check();
+        let mut roles = Vec::with_capacity(config.roles.len());
+        for role in &config.roles {
+            match role.source(None).await {
+                Ok(source) => roles.push((role.clone(), source, fingerprint(role).await)),
+                Err(failure) => problems.push(config.problem_of(role, &failure)),
+            }
+        }
+        if problems.is_empty() { Ok(Self { config, roles }) } else { Err(problems) }
+    }
+
+    /// What it was made of.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
+// === impl Planner ===
+
+impl Planner {
+    /// Pace and idle time are those of the first configuration, for as long as the process runs.
+    pub fn new(config: &Config) -> Self {
+        let mut policy = RefreshPolicy::default();
+        if config.roles.iter().any(|role| role.mfa_process.is_some()) {
+            policy = policy.with_attempt_timeout(ATTEMPT_WITH_MFA);
+        }
+        if let Some(idle) = config.idle_after {
+            policy = policy.with_idle_after(idle);
+        }
+        let keyring = Keyring::new().with_policy(policy).with_pace(config.pace);
+        Self { keyring, known: HashMap::new() }
+    }
+
+    /// The plan for this configuration. Sessions of roles that are new in it are fetched from here
+    /// on; those of roles that are gone end. Call it within a runtime.
+    ///
+    /// # Errors
+    /// A token that can't be had. Everything stays as it was.
+    pub fn plan(&mut self, checked: Checked) -> Result<Plan, Vec<Problem>> {
+        let Checked { config, roles } = checked;
+        let (mut tokens, mut problems) = (Vec::new(), Vec::new());
+        for (role, ..) in &roles {
+            match self.tokens(&config, role) {
+                Ok(token) => tokens.push(token),
+                Err(error) => {
+                    let failure = rolekeeper::Failure::misconfigured(format!("its token: {error}"));
+                    problems.push(config.problem_of(role, &failure));
+                }
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let mut before = std::mem::take(&mut self.known);
+        for ((config, source, fingerprint), tokens) in roles.into_iter().zip(tokens) {
+            let old = before.remove(&config.name);
+            let known = self.role(config, source, fingerprint, tokens, old);
+            self.known.insert(known.config.name.clone(), known);
+        }
+        for name in before.keys() {
+            self.let_go(name);
+        }
+        let roles = self.known.values().map(|known| known.role.clone()).collect();
+        Ok(Plan { roles, listeners: listeners(&config) })
+    }
+
+    fn role(
+        &self,
+        config: RoleConfig,
+        source: Arc<dyn Source>,
+        fingerprint: Fingerprint,
+        tokens: Arc<Tokens>,
+        old: Option<Known>,
+    ) -> Known {
+        let is_same = old.as_ref().is_some_and(|old| {
+            old.fingerprint == fingerprint && old.config.makes_the_same_sessions(&config)
+        });
+        if let Some(old) = old {
+            if is_same && old.config == config {
+                return old;
+            }
+            if !is_same {
+                self.let_go(&config.name);
+            }
+        }
+        let credentials: RefreshableCredentials =
+            self.keyring.get_or_insert(config.name.clone(), || source);
+        let role =
+            Role::new(config.name.clone(), credentials, Arc::clone(&tokens), config.allow.clone());
+        let rotation = config.rotate_token.map(|every| Rotation::start(tokens, every));
+        Known { config, fingerprint, role, rotation }
+    }
+
+    fn let_go(&self, name: &RoleName) {
+        if let Some(credentials) = self.keyring.remove(name) {
+            credentials.shutdown();
+        }
+    }
+
+    fn tokens(&self, config: &Config, role: &RoleConfig) -> io::Result<Arc<Tokens>> {
+        if let Some(known) = self.known.get(&role.name)
+            && known.config.token == role.token
+            && known.role.tokens().file().map(ToOwned::to_owned) == config.token_file(role)
+        {
+            return Ok(known.role.shared_tokens());
+        }
+        let tokens = match (&role.token, config.token_file(role)) {
+            (TokenConfig::Variable(name), _) => {
+                let value = env::var(name).map_err(|_| {
+                    io::Error::new(io::ErrorKind::NotFound, format!("the variable {name} is not set"))
+                })?;
+                Tokens::fixed(&Secret::new(value))?
+            }
+            (_, Some(file)) => Tokens::in_file(file)?,
+            (_, None) => Tokens::random()?,
+        };
+        Ok(Arc::new(tokens))
+    }
+}
+
+fn listeners(config: &Config) -> Vec<Listener> {
+    let at = |address, face| Listener { at: Place::Address(address), face };
+    let mut all = vec![at(config.container, Face::Container)];
+    all.extend(config.imds.iter().map(|imds| {
+        at(imds.listen, Face::Imds { role: imds.role.clone(), v1: imds.v1 })
+    }));
+    all.extend(config.operator.map(|address| at(address, Face::Operator)));
+    all.extend(
+        config.socket.clone().map(|path| Listener { at: Place::Path(path), face: Face::Local }),
+    );
+    all
+}
+
+// === impl Rotation ===
+
+impl Rotation {
+    fn start(tokens: Arc<Tokens>, every: Duration) -> Self {
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let tokens = Arc::clone(&tokens);
+                let rotated = tokio::task::spawn_blocking(move || tokens.rotate()).await;
+                if let Err(error) = rotated.map_err(io::Error::other).flatten() {
+                    tracing::warn!(%error, "cannot rotate a token: the one before stays");
+                }
+            }
+        });
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for Rotation {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

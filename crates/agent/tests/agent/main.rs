@@ -1,0 +1,4 @@
+//! The agent over real sockets.
+
+mod container;
+mod support;

@@ -1,0 +1,290 @@
+//! `rolekeeper serve`: the agent, for programs that others start.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use rolekeeper_agent::{
+    Agent, CONTAINER_PATH, Checked, Face, Listening, Planner, RoleName,
+    config::{self, Config, ImdsConfig, Problem},
+};
+
+use crate::{
+    exit::{Status, Trouble},
+    output::Printer,
+    values,
+};
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Each role has a path of its own and a token in a file that only you can read;
+what it prints at its start is what a program needs. A container endpoint is
+what every SDK knows best; IMDS is for programs that know nothing else.
+
+Examples:
+  rolekeeper serve --profile etl --profile audit
+  rolekeeper serve --config agent.toml --check
+  rolekeeper serve --profile etl --imds etl=127.0.0.1:7347
+  kill -HUP PID     # reads its configuration again, drops no session
+
+docs/agent.md has the configuration file, curl sessions and metrics.")]
+pub(crate) struct Arguments {
+    /// A profile of ~/.aws/config to serve; give it again for more
+    #[arg(long = "profile", value_name = "NAME")]
+    profiles: Vec<String>,
+
+    /// What to serve, as TOML; default: ~/.config/rolekeeper/agent.toml, if no profile is named
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// The container endpoint; default: 127.0.0.1:7345
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// An instance metadata service for one of the roles; give it again for more
+    #[arg(long, value_name = "ROLE=ADDRESS:PORT", value_parser = imds)]
+    imds: Vec<ImdsConfig>,
+
+    /// Health and metrics; default: none
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    operator: Option<SocketAddr>,
+
+    /// The Unix socket for `status` and `credential-process`
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+
+    /// Only check the configuration and say what would be served
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> Result<Status, Trouble> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Trouble::system("cannot start", error))?;
+    runtime.block_on(async {
+        let checked = arguments.checked().await.map_err(|wrong| wrong.trouble(printer))?;
+        if arguments.check {
+            checked.config().summary().into_iter().for_each(|line| printer.line(line));
+            return Ok(Status::OK);
+        }
+        serve(arguments, checked, printer).await
+    })
+}
+
+/// Everything that is wrong with the configuration.
+enum Wrong {
+    Usage(Trouble),
+    Problems(Vec<Problem>),
+}
+
+impl Arguments {
+    /// The configuration as it is now: the file's, with what the command line says on top.
+    async fn checked(&self) -> Result<Checked, Wrong> {
+        let (mut config, mut problems) = self.read()?;
+        problems.extend(config.add_profiles(&self.profiles));
+        if let Some(address) = self.listen {
+            config.container = address;
+        }
+        config.imds.extend(self.imds.iter().cloned());
+        config.operator = self.operator.or(config.operator);
+        config.socket = self.socket.clone().or(config.socket);
+        if !problems.is_empty() {
+            problems.extend(config.check());
+            return Err(Wrong::Problems(problems));
+        }
+        Checked::of(config).await.map_err(Wrong::Problems)
+    }
+
+    fn read(&self) -> Result<(Config, Vec<Problem>), Wrong> {
+        let default = || config::default_file().filter(|path| path.exists());
+        let path = match &self.config {
+            Some(path) => Some(path.clone()),
+            None if self.profiles.is_empty() => default(),
+            None => None,
+        };
+        let Some(path) = path else {
+            if self.profiles.is_empty() {
+                return Err(Wrong::Usage(Trouble::usage("nothing is named that could be served").with_hint(
+                    "pass --profile NAME or --config FILE, or write ~/.config/rolekeeper/agent.toml",
+                )));
+            }
+            return Ok((Config::default(), Vec::new()));
+        };
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Wrong::Usage(Trouble::usage(format!("cannot read {}: {error}", path.display())))
+        })?;
+        Ok(Config::read(&text, &path))
+    }
+}
+
+impl Wrong {
+    /// All but the last are told here.
+    fn trouble(self, printer: &Printer) -> Trouble {
+        match self {
+            Self::Usage(trouble) => trouble,
+            Self::Problems(mut problems) => {
+                let last = problems.pop();
+                for problem in problems {
+                    printer.trouble(&trouble_of(&problem));
+                }
+                last.map_or_else(|| Trouble::usage("the configuration is wrong"), |last| trouble_of(&last))
+            }
+        }
+    }
+}
+
+fn trouble_of(problem: &Problem) -> Trouble {
+    let trouble = Trouble::usage(problem.to_string());
+    match &problem.hint {
+        Some(hint) => trouble.with_hint(hint),
+        None => trouble,
+    }
+}
+
+async fn serve(
+    arguments: &Arguments,
+    checked: Checked,
+    printer: &Printer,
+) -> Result<Status, Trouble> {
+    let mut signals = Signals::listen()?;
+    let agent = Agent::new();
+    let mut planner = Planner::new(checked.config());
+    let plan = planner.plan(checked).map_err(|problems| Wrong::Problems(problems).trouble(printer))?;
+    let listening = agent.serve(plan).await.map_err(|error| Trouble::system("cannot serve", error))?;
+    introduce(&agent, &listening, printer);
+    loop {
+        match signals.next().await {
+            Signal::Reload => reload(arguments, &agent, &mut planner, printer).await,
+            Signal::End => break,
+        }
+    }
+    agent.shutdown();
+    Ok(Status::OK)
+}
+
+/// Serves what the configuration says now; if anything is wrong with it, all stays as it is.
+async fn reload(arguments: &Arguments, agent: &Agent, planner: &mut Planner, printer: &Printer) {
+    let checked = match arguments.checked().await {
+        Ok(checked) => checked,
+        Err(wrong) => {
+            printer.trouble(&wrong.trouble(printer));
+            printer.warning("the configuration is wrong: everything is served as before");
+            return;
+        }
+    };
+    let plan = match planner.plan(checked) {
+        Ok(plan) => plan,
+        Err(problems) => {
+            printer.trouble(&Wrong::Problems(problems).trouble(printer));
+            return;
+        }
+    };
+    match agent.serve(plan).await {
+        Ok(_) => printer.note(format_args!("read the configuration again: {}", served(agent))),
+        Err(error) => printer.warning(error),
+    }
+}
+
+fn served(agent: &Agent) -> String {
+    match agent.roles().len() {
+        1 => "serving 1 role".to_owned(),
+        number => format!("serving {number} roles"),
+    }
+}
+
+/// What a program needs to read each role.
+fn introduce(agent: &Agent, listening: &[Listening], printer: &Printer) {
+    for Listening { address, face } in listening {
+        match face {
+            Face::Container => {
+                for role in agent.roles() {
+                    printer.line(format_args!("# {}: {}", role.name(), role.credentials().name()));
+                    let url = format!("http://{address}{CONTAINER_PATH}{}", role.name());
+                    export("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url, printer);
+                    if let Some(file) = role.tokens().file() {
+                        let file = file.display().to_string();
+                        export("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &file, printer);
+                    }
+                }
+            }
+            Face::Imds { role, .. } => {
+                printer.line(format_args!("# {role} over IMDS"));
+                let url = format!("http://{address}/");
+                export("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url, printer);
+            }
+            Face::Operator => {
+                printer.line(format_args!("# health and metrics: http://{address}/metrics"));
+            }
+            Face::Local => {}
+        }
+    }
+    printer.note(format_args!("{}; stop with Ctrl-C", served(agent)));
+}
+
+fn export(name: &str, value: &str, printer: &Printer) {
+    printer.line(format_args!("export {name}={}", values::posix_quoted(value)));
+}
+
+fn imds(text: &str) -> Result<ImdsConfig, String> {
+    let (role, address) = text.split_once('=').ok_or("expected ROLE=ADDRESS:PORT")?;
+    let role = RoleName::parse(role).map_err(|error| error.to_string())?;
+    let listen = address.parse().map_err(|_| {
+        format!("`{address}` is not an address and a port such as 127.0.0.1:7347")
+    })?;
+    Ok(ImdsConfig { listen, role, v1: false })
+}
+
+/// What an operator asks of us while we run.
+enum Signal {
+    Reload,
+    End,
+}
+
+#[cfg(unix)]
+struct Signals {
+    hangup: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    /// From here on they don't end us.
+    fn listen() -> Result<Self, Trouble> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| {
+            signal(kind).map_err(|error| Trouble::system("cannot listen for signals", error))
+        };
+        Ok(Self {
+            hangup: listen(SignalKind::hangup())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.hangup.recv() => Signal::Reload,
+            _ = self.interrupt.recv() => Signal::End,
+            _ = self.terminate.recv() => Signal::End,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Result<Self, Trouble> {
+        Ok(Self)
+    }
+
+    /// There is no signal for a reload: start it anew.
+    async fn next(&mut self) -> Signal {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+        Signal::End
+    }
+}
