@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from botocore.config import Config
 
 import rolekeeper
 from gate import Gate
-from servers import REGION, Moto
+from servers import REGION
 
 CSV = b"id,name\n1,ann\n2,bob\n"
 ROWS = [(1, "ann"), (2, "bob")]
+
+
+class Server(Protocol):
+    """What is asked of a server that is moto."""
+
+    @property
+    def endpoint_url(self) -> str: ...
+    @property
+    def role_arn(self) -> str: ...
+    @property
+    def access_key_id(self) -> str: ...
+    @property
+    def secret_access_key(self) -> str: ...
 
 
 class World(NamedTuple):
@@ -39,8 +52,12 @@ class World(NamedTuple):
         return self.key
 
 
+# What reads the environment on its own account finds nobody there.
+NOBODY = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nobody"}
+
+
 @contextmanager
-def world(moto: Moto, bucket: str, monkeypatch: Any) -> Iterator[World]:
+def world(moto: Server, bucket: str) -> Iterator[World]:
     with (
         Gate(moto.endpoint_url) as gate,
         rolekeeper.Session(
@@ -49,9 +66,6 @@ def world(moto: Moto, bucket: str, monkeypatch: Any) -> Iterator[World]:
             source=(moto.access_key_id, moto.secret_access_key),
         ) as session,
     ):
-        # What reads the environment on its own account finds nobody there.
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, "nobody")
         s3 = session.client(
             "s3", endpoint_url=gate.endpoint_url, config=Config(s3={"addressing_style": "path"})
         )

@@ -26,6 +26,8 @@ class Source:
         self.lifetime = lifetime
         self.error: BaseException | None = None
         self.calls = 0
+        self.most_at_once = 0
+        self._at_once = 0
         self._called = threading.Condition()
         self._open = threading.Event()
         self._open.set()
@@ -34,8 +36,14 @@ class Source:
         with self._called:
             self.calls += 1
             number = self.calls
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
             self._called.notify_all()
-        assert self._open.wait(FAR_TOO_LONG)
+        try:
+            assert self._open.wait(FAR_TOO_LONG)
+        finally:
+            with self._called:
+                self._at_once -= 1
         if self.error is not None:
             raise self.error
         return self.metadata(number)

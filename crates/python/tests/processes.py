@@ -45,6 +45,6 @@ def succeeds(program: str, *words: str, limit: float = LIMIT) -> str:
 
 
 def environment() -> dict[str, str]:
-    """This process's, with the package and the programs to be found."""
-    found = os.pathsep.join((str(PACKAGE), str(PROGRAMS)))
+    """This process's, with the package, the programs and what the tests share to be found."""
+    found = os.pathsep.join(map(str, (PACKAGE, PROGRAMS, PROGRAMS.parent)))
     return {**os.environ, "PYTHONPATH": found, "PYTHONUNBUFFERED": "1"}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import rolekeeper
-from adapters_world import ROWS, World, world
+from adapters_world import NOBODY, ROWS, World, world
 from rolekeeper.adapters.duckdb import secret
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ PATIENCE = 30
 
 @pytest.fixture
 def s3(moto: Moto, unique: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with world(moto, unique, monkeypatch) as made:
+    for name, value in NOBODY.items():
+        monkeypatch.setenv(name, value)
+    with world(moto, unique) as made:
         yield made
 
 

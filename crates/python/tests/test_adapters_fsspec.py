@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import rolekeeper
-from adapters_world import CSV, ROWS, World, world
+from adapters_world import CSV, NOBODY, ROWS, World, world
 
 if TYPE_CHECKING:
     from rolekeeper.testing import Sandbox
@@ -21,7 +21,9 @@ pytestmark = pytest.mark.needs(s3fs="2024", pyarrow="1")
 
 @pytest.fixture
 def s3(moto: Moto, unique: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with world(moto, unique, monkeypatch) as made:
+    for name, value in NOBODY.items():
+        monkeypatch.setenv(name, value)
+    with world(moto, unique) as made:
         yield made
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import rolekeeper
-from adapters_world import CSV, World, world
+from adapters_world import CSV, NOBODY, World, world
 from rolekeeper.adapters import _reader
 from rolekeeper.adapters.obstore import CredentialProvider, credential_provider
 
@@ -23,7 +23,9 @@ pytestmark = pytest.mark.needs(obstore="0.5", pyarrow="1")
 
 @pytest.fixture
 def s3(moto: Moto, unique: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with world(moto, unique, monkeypatch) as made:
+    for name, value in NOBODY.items():
+        monkeypatch.setenv(name, value)
+    with world(moto, unique) as made:
         yield made
 
 

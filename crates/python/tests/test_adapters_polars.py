@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import rolekeeper
-from adapters_world import ROWS, World, world
-from rolekeeper.adapters import _reader
+from adapters_world import NOBODY
+from processes import succeeds
 from rolekeeper.adapters.polars import credential_provider
 
 if TYPE_CHECKING:
@@ -21,72 +21,21 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs(polars="1", pyarrow="1")
 
 
-@pytest.fixture
-def s3(moto: Moto, unique: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with world(moto, unique, monkeypatch) as made:
-        yield made
-
-
-def options(s3: World) -> dict[str, str]:
-    return {
-        "aws_endpoint_url": s3.gate.endpoint_url,
-        "aws_region": "us-east-1",
-        "aws_allow_http": "true",
-    }
-
-
-def rows(s3: World, provider: Any, name: str = "a.parquet") -> list[tuple[Any, ...]]:
-    import polars
-
-    read: Any = polars.scan_parquet if name.endswith(".parquet") else polars.scan_csv
-    frame = read(
-        f"s3://{s3.bucket}/{name}", credential_provider=provider, storage_options=options(s3)
-    )
-    return list(frame.collect().rows())
-
-
-def test_polars_reads_parquet_and_csv_with_the_sessions_keys(s3: World) -> None:
-    provider = credential_provider(s3.session)
-    assert rows(s3, provider) == ROWS
-    assert rows(s3, provider, "a.csv") == ROWS
-    assert s3.gate.keys_since_last_asked() == {s3.key}
-
-
-def test_polars_goes_on_reading_when_the_session_has_changed(
-    s3: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # polars' own clock can't be turned: so a copy is good for a second, and not a minute.
-    monkeypatch.setattr(_reader, "_LONGEST_COPY", _reader._SHORTEST_COPY)
-    provider = credential_provider(s3.session)
-    assert rows(s3, provider) == ROWS
-    new = s3.key
-    for _ in range(2):
-        _, told = provider()
-        new = s3.end_the_session()
-        # The copy runs out; till then polars may sign with the old key, and be refused.
-        while time.time() <= told:
-            time.sleep(0.05)
-        assert rows(s3, provider) == ROWS
-        assert s3.gate.keys_since_last_asked() == {new}
-
-
-def test_a_second_session_by_the_same_recipe_does_not_lean_on_the_first(
-    s3: World, moto: Moto, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """polars shares connections between providers that look the same when pickled."""
-    monkeypatch.setattr(_reader, "_LONGEST_COPY", _reader._SHORTEST_COPY)
-    for name, value in moto.environment.items():
+@pytest.mark.parametrize(
+    "reads",
+    [
+        "parquet_and_csv_with_the_sessions_keys",
+        "on_when_the_session_has_changed",
+        "by_a_second_session_of_the_same_recipe",
+    ],
+)
+def test_polars_reads(reads: str, moto: Moto, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("endpoint_url", "role_arn", "access_key_id", "secret_access_key")
+    server = json.dumps({name: getattr(moto, name) for name in names})
+    monkeypatch.setenv("ROLEKEEPER_TEST_SERVER", server)
+    for name, value in NOBODY.items():
         monkeypatch.setenv(name, value)
-    recipe: dict[str, Any] = {"role_arn": moto.role_arn, "region_name": "us-east-1"}
-    with rolekeeper.Session(**recipe) as first:
-        provider = credential_provider(first)
-        assert rows(s3, provider) == ROWS
-        _, told = provider()
-        s3.gate.revoke(provider()[0]["aws_access_key_id"])
-    while time.time() <= told:  # The first one's copy runs out.
-        time.sleep(0.05)
-    with rolekeeper.Session(**recipe) as second:
-        assert rows(s3, credential_provider(second)) == ROWS
+    succeeds("polars_reads.py", reads)
 
 
 def test_polars_is_told_to_come_back_within_a_minute_and_before_the_end(
@@ -109,10 +58,13 @@ def test_polars_is_told_to_come_back_within_a_minute_and_before_the_end(
         assert 0 < told_for() <= 2
 
 
-def test_the_keys_are_those_of_the_session_by_object_stores_names(s3: World) -> None:
-    keys, _ = credential_provider(s3.session)()
-    credentials: Any = s3.session.get_credentials()
-    frozen = credentials.get_frozen_credentials()
+def test_the_keys_are_those_of_the_session_by_object_stores_names(
+    rolekeeper_sandbox: Sandbox,
+) -> None:
+    with rolekeeper.Session(role_arn=rolekeeper_sandbox.role_arn("demo")) as session:
+        keys, _ = credential_provider(session)()
+        credentials: Any = session.get_credentials()
+        frozen = credentials.get_frozen_credentials()
     assert keys == {
         "aws_access_key_id": frozen.access_key,
         "aws_secret_access_key": frozen.secret_key,

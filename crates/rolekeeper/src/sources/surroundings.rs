@@ -1,8 +1,11 @@
 //! What a source reads of the process around it: environment variables, files, the wall clock. It
 //! is a value, so that an agent or a test decides what a source sees, and nothing ever sets a
 //! variable of the real environment.
+//!
+//! Nor does a source read the real environment while it works: other threads of the process may
+//! write it by then, and C libraries (glibc before 2.41) then read freed memory.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::SystemTime};
+use std::{collections::HashMap, ffi::OsString, fmt, sync::Arc, time::SystemTime};
 
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource, TimeSource};
 use aws_types::os_shim_internal::{Env, Fs};
@@ -19,8 +22,7 @@ use aws_types::os_shim_internal::{Env, Fs};
 /// ```
 #[derive(Clone)]
 pub struct Surroundings {
-    /// `None`: the process' own.
-    variables: Option<Arc<HashMap<String, String>>>,
+    variables: Arc<HashMap<String, String>>,
     fs: Fs,
     time: SharedTimeSource,
     /// Whether `time` is a clock of the caller's.
@@ -39,10 +41,12 @@ impl Default for Surroundings {
 }
 
 impl Surroundings {
-    /// This process' own environment, files and clock.
+    /// This process' own environment as it is now, files and clock. What isn't Unicode is left out.
     pub fn real() -> Self {
-        let time = SharedTimeSource::new(SystemTimeSource::new());
-        Self { variables: None, fs: Fs::real(), time, has_own_clock: false }
+        let unicode = |(name, value): (OsString, OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self::with_variables(std::env::vars_os().filter_map(unicode))
     }
 
     /// Only these variables, real files, the real clock.
@@ -52,7 +56,8 @@ impl Surroundings {
         V: Into<String>,
     {
         let variables = variables.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
-        Self { variables: Some(Arc::new(variables)), ..Self::real() }
+        let time = SharedTimeSource::new(SystemTimeSource::new());
+        Self { variables: Arc::new(variables), fs: Fs::real(), time, has_own_clock: false }
     }
 
     /// The clock that requests are signed by, before the correction by the server's `Date`.
@@ -65,28 +70,20 @@ impl Surroundings {
 
     /// One variable; `None` if it isn't set, is empty, or is not Unicode.
     pub fn variable(&self, name: &str) -> Option<String> {
-        self.env().get(name).ok().filter(|value| !value.trim().is_empty())
+        self.variables.get(name).filter(|value| !value.trim().is_empty()).cloned()
     }
 
     pub(crate) fn env(&self) -> Env {
-        match &self.variables {
-            Some(variables) => Env::from(HashMap::clone(variables)),
-            None => Env::real(),
-        }
+        Env::from(HashMap::clone(&self.variables))
     }
 
     /// The same, where an endpoint URL that is set but empty is not set, as the AWS CLI has it. The
     /// SDK would call it.
     pub(crate) fn without_empty_urls(&self) -> Self {
         const NAME: &str = "AWS_ENDPOINT_URL";
-        let has_any = match &self.variables {
-            Some(all) => {
-                all.iter().any(|(name, url)| name.starts_with(NAME) && url.trim().is_empty())
-            }
-            None => std::env::vars_os()
-                .any(|(name, url)| url.is_empty() && name.to_string_lossy().starts_with(NAME)),
-        };
-        if !has_any {
+        let is_empty =
+            |(name, url): (&String, &String)| name.starts_with(NAME) && url.trim().is_empty();
+        if !self.variables.iter().any(is_empty) {
             return self.clone();
         }
         self.masked(|name| name.starts_with(NAME) && self.variable(name).is_none(), &[])
@@ -94,15 +91,10 @@ impl Surroundings {
 
     /// The same without the variables that `drop` names, and with those in `add`.
     pub(crate) fn masked(&self, drop: impl Fn(&str) -> bool, add: &[(&str, &str)]) -> Self {
-        let mut variables = match &self.variables {
-            Some(variables) => HashMap::clone(variables),
-            None => std::env::vars_os()
-                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-                .collect(),
-        };
+        let mut variables = HashMap::clone(&self.variables);
         variables.retain(|name, _| !drop(name));
         variables.extend(add.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
-        Self { variables: Some(Arc::new(variables)), ..self.clone() }
+        Self { variables: Arc::new(variables), ..self.clone() }
     }
 
     pub(crate) fn fs(&self) -> &Fs {
@@ -141,10 +133,7 @@ fn node_name() -> Option<String> {
 /// Variables can hold secrets: only how many there are is shown.
 impl fmt::Debug for Surroundings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.variables {
-            Some(variables) => write!(f, "Surroundings({} variables)", variables.len()),
-            None => f.write_str("Surroundings(real)"),
-        }
+        write!(f, "Surroundings({} variables)", self.variables.len())
     }
 }
 
