@@ -74,11 +74,12 @@ impl<W: World> Work<W> {
     /// One attempt, to its end or the engine's.
     async fn fetch(&self, attempt: u64) {
         let (engine, world) = (&self.engine, &self.world);
-        let mut fetch = pin!(caught(attempt_once(engine, world)));
+        let attempted = pin!(attempt_once(engine, world));
+        let mut fetch = pin!(caught(attempted));
         // What the session held goes through meanwhile is told in time, however long the fetch
         // takes.
         while let Task::Sleep(wakeup) = engine.next_task(world.now()) {
-            if let Some(outcome) = either(fetch.as_mut(), self.rest(wakeup)).await {
+            if let Some(outcome) = either(fetch.as_mut(), pin!(self.rest(wakeup))).await {
                 return engine.finish(world.now(), attempt, outcome);
             }
         }
@@ -86,7 +87,8 @@ impl<W: World> Work<W> {
 
     async fn rest(&self, wakeup: Option<Wakeup>) {
         let wait = wakeup.map_or(LONGEST_SLEEP, |wakeup| wakeup.wait(self.world.now()));
-        either(self.engine.nudged(), self.world.sleep(wait.min(LONGEST_SLEEP))).await;
+        let sleep = pin!(self.world.sleep(wait.min(LONGEST_SLEEP)));
+        either(pin!(self.engine.nudged()), sleep).await;
     }
 }
 
@@ -101,7 +103,7 @@ async fn attempt_once(engine: &Engine, world: &impl World) -> Result<Issued, Fai
     world.turn().await;
     engine.asked(world.now());
     let limit = world.attempt_timeout();
-    either(world.fetch(), world_sleep(world, limit)).await.unwrap_or_else(|| {
+    either(pin!(world.fetch()), pin!(world_sleep(world, limit))).await.unwrap_or_else(|| {
         Err(Failure::unavailable(format!("no answer within {}", Seconds(limit))))
     })
 }
@@ -118,9 +120,12 @@ async fn world_sleep(world: &impl World, limit: Duration) {
     }
 }
 
-/// The first future's result, or `None` if the second ends before it.
-async fn either<T>(first: impl Future<Output = T>, second: impl Future<Output = ()>) -> Option<T> {
-    let (mut first, mut second) = (pin!(first), pin!(second));
+/// The first future's result, or `None` if the second ends before it. Pinned by the caller: taken
+/// over, each would lie in memory twice, and there is a refresher for each role.
+async fn either<T>(
+    mut first: Pin<&mut impl Future<Output = T>>,
+    mut second: Pin<&mut impl Future<Output = ()>>,
+) -> Option<T> {
     poll_fn(|cx| {
         if let Poll::Ready(value) = first.as_mut().poll(cx) {
             return Poll::Ready(Some(value));
@@ -131,10 +136,11 @@ async fn either<T>(first: impl Future<Output = T>, second: impl Future<Output = 
 }
 
 /// A panic in the source is the source's failure, not ours.
-async fn caught(fetch: impl Future<Output = Result<Issued, Failure>>) -> Result<Issued, Failure> {
-    let mut fetch = pin!(fetch);
+async fn caught(
+    mut fetch: Pin<&mut impl Future<Output = Result<Issued, Failure>>>,
+) -> Result<Issued, Failure> {
     poll_fn(|cx| {
-        let poll = || Pin::as_mut(&mut fetch).poll(cx);
+        let poll = || fetch.as_mut().poll(cx);
         catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
             Poll::Ready(Err(Failure::bad_answer(panic_message(panic.as_ref()))))
         })
