@@ -4,6 +4,7 @@
 //! missing and how to install it.
 
 mod bench;
+mod matrix;
 mod package;
 mod python;
 mod shell;

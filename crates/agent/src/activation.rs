@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use crate::config::{Config, ImdsConfig, RoleName};
+use crate::{
+    agent::{Face, Listener, Place, Plan},
+    config::{Config, ImdsConfig, RoleName},
+};
 
 #[cfg(unix)]
 type LocalListener = std::os::unix::net::UnixListener;
@@ -64,30 +67,44 @@ impl Inherited {
         if let Some(Tcp { address, .. }) = self.operator {
             config.operator = Some(address);
         }
+        #[cfg(unix)]
+        if let Some(address) = self.local.as_ref().and_then(|local| local.local_addr().ok())
+            && let Some(path) = address.as_pathname()
+        {
+            config.socket = Some(path.to_owned());
+        }
         for (role, Tcp { address, .. }) in &self.imds {
             match config.imds.iter_mut().find(|imds| imds.role == *role) {
                 Some(imds) => imds.listen = *address,
                 None => {
-                    config.imds.push(ImdsConfig { listen: *address, role: role.clone(), v1: false });
+                    config.imds.push(ImdsConfig {
+                        listen: *address,
+                        role: role.clone(),
+                        v1: false,
+                    });
                 }
             }
         }
     }
 
-    /// The container endpoint's, once.
-    pub fn container(&mut self) -> Option<TcpListener> {
-        self.container.as_mut()?.listener.take()
-    }
-
-    /// The instance metadata service's of this role, once.
-    pub fn imds(&mut self, role: &RoleName) -> Option<TcpListener> {
-        let (_, tcp) = self.imds.iter_mut().find(|(name, _)| name == role)?;
-        tcp.listener.take()
-    }
-
-    /// That for health and metrics, once.
-    pub fn operator(&mut self) -> Option<TcpListener> {
-        self.operator.as_mut()?.listener.take()
+    /// Gives these sockets to the listeners of `plan` that are to listen where they do, each once:
+    /// an agent goes on with what it has.
+    pub fn hand_over(&mut self, plan: &mut Plan) {
+        for Listener { at, face } in &mut plan.listeners {
+            let Place::Address(address) = at else { continue };
+            let tcp = match face {
+                Face::Container => self.container.as_mut(),
+                Face::Operator => self.operator.as_mut(),
+                Face::Imds { role, .. } => {
+                    self.imds.iter_mut().find(|(name, _)| name == role).map(|(_, tcp)| tcp)
+                }
+                Face::Local => None,
+            };
+            let socket = tcp.filter(|tcp| tcp.address == *address);
+            if let Some(listener) = socket.and_then(|tcp| tcp.listener.take()) {
+                *at = Place::Inherited(listener);
+            }
+        }
     }
 
     /// The Unix socket, once.
@@ -157,6 +174,7 @@ impl Notifier {
     }
 }
 
+#[derive(Clone, Copy)]
 enum How<'a> {
     Ready(&'a str),
     Reloading,
@@ -198,7 +216,10 @@ mod linux {
             Err(_) => vec![String::new(); count],
         };
         if names.len() != count {
-            return Err(format!("LISTEN_FDS counts {count} sockets, LISTEN_FDNAMES {}", names.len()));
+            return Err(format!(
+                "LISTEN_FDS counts {count} sockets, LISTEN_FDNAMES {}",
+                names.len()
+            ));
         }
         let mut sockets = ListenFd::from_env();
         for (at, name) in names.iter().enumerate() {

@@ -4,6 +4,7 @@
 use std::{
     fmt, io,
     net::{SocketAddr, TcpListener as StdListener},
+    os::unix::net::UnixListener as StdUnixListener,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -16,7 +17,7 @@ use crate::{
     connections::{self, World},
     container::Container,
     imds::Imds,
-    local::{self, Local},
+    local,
     operator::Operator,
     role::Role,
 };
@@ -69,6 +70,8 @@ pub enum Place {
     Address(SocketAddr),
     /// A TCP port that somebody else has bound for us, such as systemd.
     Inherited(StdListener),
+    /// A Unix socket that somebody else has bound for us.
+    InheritedUnix(StdUnixListener),
     /// A Unix socket; its folder is made if it is missing.
     Path(PathBuf),
 }
@@ -82,8 +85,13 @@ pub enum Face {
     Imds {
         /// Which.
         role: RoleName,
+        /// The Region that it tells, if any.
+        region: Option<String>,
         /// Whether version 1 is served too, which asks for no token.
         v1: bool,
+        /// The file with the key of its tokens, made if it is missing; without one they end with
+        /// the listener.
+        key: Option<PathBuf>,
     },
     /// Health and metrics.
     Operator,
@@ -177,7 +185,8 @@ impl Agent {
 
     /// Stops listening, and refreshing all roles.
     pub fn shutdown(&self) {
-        let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        let running =
+            std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
         running.iter().for_each(|listener| listener.task.abort());
         for role in self.world.roles.all() {
             role.credentials().shutdown();
@@ -188,14 +197,19 @@ impl Agent {
     fn start(&self, socket: &Socket, face: &Face) -> io::Result<AbortHandle> {
         let world = Arc::clone(&self.world);
         let task = match socket {
-            Socket::Unix(socket) => tokio::spawn(socket.serve(Arc::new(Local), world)?),
+            Socket::Unix(socket) => tokio::spawn(socket.serve(world)?),
             Socket::Tcp(socket) => {
                 let listener = TcpListener::from_std(socket.try_clone()?)?;
                 match face.clone() {
                     Face::Container => spawn(listener, Container, world),
-                    Face::Imds { role, v1 } => spawn(listener, Imds::new(role, v1), world),
+                    Face::Imds { role, region, v1, key } => {
+                        let at = socket.local_addr()?;
+                        let imds = Imds::new(role, region, v1, at, key.as_deref())?;
+                        spawn(listener, imds, world)
+                    }
                     Face::Operator => spawn(listener, Operator, world),
-                    Face::Local => spawn(listener, Local, world),
+                    // Over TCP anybody on this machine could ask.
+                    Face::Local => return Err(io::ErrorKind::Unsupported.into()),
                 }
             }
         };
@@ -211,6 +225,7 @@ impl Agent {
                     tokio::time::sleep(SWEEP).await;
                     let Some(world) = world.upgrade() else { return };
                     world.roles.all().iter().for_each(Role::forget_what_ended);
+                    world.refused.sweep();
                 }
             });
             *sweeper = Some(task.abort_handle());
@@ -246,6 +261,8 @@ impl Place {
         let asked = match &self {
             Self::Address(address) => Asked::Address(*address),
             Self::Path(path) => Asked::Path(path.clone()),
+            // There is one at most.
+            Self::InheritedUnix(_) => Asked::Path(PathBuf::new()),
             Self::Inherited(listener) => Asked::Address(
                 listener.local_addr().map_err(|error| Asked::Path(PathBuf::new()).cannot(error))?,
             ),
@@ -255,6 +272,9 @@ impl Place {
             (Some(known), _) => known.socket.try_clone(),
             (None, Self::Path(path)) => local::Socket::bind(&path).map(Socket::Unix),
             (None, Self::Inherited(listener)) => Ok(Socket::Tcp(listener)),
+            (None, Self::InheritedUnix(listener)) => {
+                local::Socket::inherited(listener).map(Socket::Unix)
+            }
             (None, Self::Address(address)) => StdListener::bind(address).map(Socket::Tcp),
         };
         let ready = socket.and_then(|socket| {
@@ -284,7 +304,7 @@ impl Socket {
     fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(socket) => Self::Tcp(socket.try_clone()?),
-            Self::Unix(socket) => Self::Unix(socket.try_clone()?),
+            Self::Unix(socket) => Self::Unix(socket.clone()),
         })
     }
 }

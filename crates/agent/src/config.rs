@@ -4,6 +4,7 @@
 mod aws_files;
 mod file;
 mod fingerprint;
+mod ground;
 mod name;
 mod places;
 mod problem;
@@ -22,7 +23,9 @@ use std::{
 };
 
 use crate::rule::Rule;
-pub use fingerprint::{Fingerprint, fingerprint};
+pub use aws_files::AwsFilePaths;
+pub use fingerprint::Fingerprint;
+pub use ground::Ground;
 pub use name::{BadRoleName, RoleName};
 pub use places::{default_file, default_socket};
 pub use problem::Problem;
@@ -131,10 +134,10 @@ impl Config {
         for profile in names {
             match RoleName::parse(profile) {
                 Ok(name) => self.roles.push(RoleConfig::of_profile(name)),
-                Err(bad) => problems.push(
-                    Problem::of("profile", bad.to_string())
-                        .with_hint("give it one in a configuration file: [role.NAME] with profile = \"…\""),
-                ),
+                Err(bad) => problems
+                    .push(Problem::of("profile", bad.to_string()).with_hint(format!(
+                    "give it one in a configuration file: [role.NAME] with profile = {profile:?}"
+                ))),
             }
         }
         problems
@@ -149,7 +152,8 @@ impl Config {
 
     /// What is wrong with one role, told with its place in the file.
     pub fn problem_of(&self, role: &RoleConfig, failure: &rolekeeper::Failure) -> Problem {
-        let mut problem = self.problem_at(&format!("role.{}", role.name), "", failure.message.clone());
+        let mut problem =
+            self.problem_at(&format!("role.{}", role.name), "", failure.message.clone());
         problem.hint = failure.hint.as_ref().map(ToString::to_string);
         problem
     }
@@ -165,11 +169,11 @@ impl Config {
 
     fn check_roles(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if self.roles.is_empty() {
-            problems.push(
-                Problem::of("role", "no role is named: there is nothing to serve")
-                    .with_hint("add [role.NAME] to the configuration file, or pass --profile NAME"),
-            );
+        if self.roles.is_empty() && !self.spots.lacks_roles {
+            let mut problem = Problem::of("role", "no role is named: there is nothing to serve")
+                .with_hint("add [role.NAME] to the configuration file, or pass --profile NAME");
+            problem.file = self.spots.file();
+            problems.push(problem);
         }
         let (mut names, mut files) = (HashMap::new(), HashMap::<PathBuf, &RoleName>::new());
         for role in &self.roles {
@@ -184,8 +188,12 @@ impl Config {
             }
             match self.token_file(role) {
                 None if role.token == TokenConfig::Beside => problems.push(
-                    self.problem_at(&key, "", "there is no place for its token: neither XDG_RUNTIME_DIR nor HOME is set")
-                        .with_hint("set token_file, token_env or socket"),
+                    self.problem_at(
+                        &key,
+                        "",
+                        "there is no place for its token: neither XDG_RUNTIME_DIR nor HOME is set",
+                    )
+                    .with_hint("set token_file, token_env or socket"),
                 ),
                 None => {}
                 Some(file) => {
@@ -222,9 +230,13 @@ impl Config {
                 self.problem_at(key, &address.to_string(), why).with_value(format!("\"{address}\""))
             };
             if !address.ip().to_canonical().is_loopback() && !self.beyond_loopback {
+                let credentials =
+                    if *key == "operator" { "" } else { ", and the credentials with it" };
                 problems.push(
-                    problem("other machines can reach this address, and the credentials with it".to_owned())
-                        .with_hint("listen on 127.0.0.1, or set listen_beyond_loopback = true if it has to be"),
+                    problem(format!("other machines can reach this address{credentials}"))
+                    .with_hint(
+                        "listen on 127.0.0.1, or set listen_beyond_loopback = true if it has to be",
+                    ),
                 );
             }
             let same = listeners[..i].iter().find(|(_, other)| collide(*address, *other));
@@ -249,7 +261,8 @@ impl Config {
 /// Whether two listeners can't both be had.
 fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let (a, b) = (one.ip(), other.ip());
-    let overlap = a == b || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()));
+    let overlap =
+        a == b || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()));
     one.port() != 0 && one.port() == other.port() && overlap
 }
 

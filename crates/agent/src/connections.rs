@@ -47,7 +47,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct World {
     pub(crate) roles: Roles,
     pub(crate) refusals: Refusals,
+    pub(crate) refused: audit::Refused,
     slots: Arc<Semaphore>,
+    /// One handle for each connection that is open, and this one.
+    open: Arc<()>,
 }
 
 /// What a listener serves.
@@ -63,9 +66,10 @@ pub(crate) trait Face: Send + Sync + 'static {
 /// One connection, and who is at its other end, once somebody has asked.
 pub(crate) struct Connection {
     ends: Ends,
-    peer: [OnceCell<Result<Peer, Refusal>>; 2],
-    /// Of which session this connection's reading is in the audit already.
-    pub(crate) audited: AtomicU64,
+    /// At each depth; `None` if the kernel doesn't tell.
+    peer: [OnceCell<Option<Peer>>; 2],
+    /// Of which session of which role this connection's reading is in the audit already.
+    audited: AtomicU64,
 }
 
 enum Ends {
@@ -77,13 +81,24 @@ enum Ends {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let (roles, refusals) = Default::default();
-        Self { roles, refusals, slots: Arc::new(Semaphore::new(MOST_CONNECTIONS)) }
+        let (roles, refusals, refused) = Default::default();
+        let (slots, open) = (Arc::new(Semaphore::new(MOST_CONNECTIONS)), Arc::default());
+        Self { roles, refusals, refused, slots, open }
+    }
+
+    /// How many are open.
+    pub(crate) fn connections(&self) -> usize {
+        Arc::strong_count(&self.open) - 1
+    }
+
+    /// Counts it and tells of it; for a client that gets no answer.
+    pub(crate) fn note_refusal(&self, refusal: Refusal, connection: &Connection) {
+        self.refusals.count(refusal);
+        self.refused.note(refusal, connection);
     }
 
     pub(crate) fn refuse(&self, refusal: Refusal, connection: &Connection) -> Answer {
-        self.refusals.count(refusal);
-        audit::refused(refusal, connection);
+        self.note_refusal(refusal, connection);
         reply::refused(refusal)
     }
 }
@@ -121,9 +136,9 @@ impl Connection {
     }
 
     /// Who is at the other end; asked of the kernel once.
-    pub(crate) async fn peer(&self, depth: Depth) -> Result<&Peer, Refusal> {
+    async fn peer(&self, depth: Depth) -> Option<&Peer> {
         let (local, remote) = match &self.ends {
-            Ends::Unix(peer) => return Ok(peer),
+            Ends::Unix(peer) => return Some(peer),
             Ends::Tcp { local, remote } => (*local, *remote),
         };
         let ask = || async move {
@@ -135,24 +150,38 @@ impl Connection {
                     tokio::task::spawn_blocking(task).await.map_err(io::Error::other).flatten()
                 }
             };
-            asked.map_err(|error| {
-                tracing::warn!(%remote, %error, "cannot tell who is at the other end");
-                Refusal::Peer
-            })
+            asked
+                .inspect_err(|error| {
+                    tracing::debug!(%remote, %error, "cannot tell who is at the other end");
+                })
+                .ok()
         };
         let known = &self.peer[usize::from(depth == Depth::Process)];
-        known.get_or_init(ask).await.as_ref().map_err(|refusal| *refusal)
+        known.get_or_init(ask).await.as_ref()
+    }
+
+    /// Who is at the other end, as far as that has been asked.
+    pub(crate) fn known_peer(&self) -> Option<&Peer> {
+        match &self.ends {
+            Ends::Unix(peer) => Some(peer),
+            Ends::Tcp { .. } => self.peer.iter().rev().find_map(|known| known.get()?.as_ref()),
+        }
     }
 
     pub(crate) async fn check_rule(&self, rule: &Rule) -> Result<(), Refusal> {
         let Some(depth) = rule.needs() else { return Ok(()) };
-        if rule.admits(self.peer(depth).await?) { Ok(()) } else { Err(Refusal::Peer) }
+        let is_admitted = self.peer(depth).await.is_some_and(|peer| rule.admits(peer));
+        if is_admitted { Ok(()) } else { Err(Refusal::Peer) }
     }
 
     /// Tells the audit of the first time that this connection reads this session.
-    pub(crate) fn note_read(&self, role: &Role, session: &Session) {
-        if self.audited.swap(session.generation(), Ordering::Relaxed) != session.generation() {
-            audit::read(role, session, self);
+    pub(crate) async fn note_read(&self, role: &Role, session: &Session) {
+        let key = role.readers().key(session);
+        if self.audited.swap(key, Ordering::Relaxed) != key {
+            if self.known_peer().is_none() {
+                self.peer(Depth::Uid).await;
+            }
+            role.readers().note(role, session, self);
         }
     }
 }
@@ -182,7 +211,7 @@ pub(crate) async fn serve_tcp<F: Face>(listener: TcpListener, face: Arc<F>, worl
     }
 }
 
-async fn slot(world: &World) -> Option<tokio::sync::OwnedSemaphorePermit> {
+pub(crate) async fn slot(world: &World) -> Option<tokio::sync::OwnedSemaphorePermit> {
     // It is never closed.
     Arc::clone(&world.slots).acquire_owned().await.ok()
 }
@@ -199,6 +228,7 @@ pub(crate) async fn serve<F: Face>(
     face: &F,
     world: &World,
 ) {
+    let _open = Arc::clone(&world.open);
     let answer = service_fn(|request| async {
         Ok::<_, Infallible>(face.answer(world, connection, request).await)
     });
@@ -211,7 +241,7 @@ pub(crate) async fn serve<F: Face>(
         .await;
     if let Err(error) = served {
         if error.is_parse() {
-            world.refusals.count(Refusal::Malformed);
+            world.note_refusal(Refusal::Malformed, connection);
         }
         tracing::debug!(%error, "a connection broke");
     }

@@ -19,7 +19,7 @@ use crate::{
     gate,
     refusal::Refusal,
     reply::{self, Answer},
-    role::Role,
+    role::{CONTAINER_HOLD, Role},
 };
 
 /// Before a role's name.
@@ -39,9 +39,9 @@ impl Face for Container {
             Ok(role) => role,
             Err(refusal) => return world.refuse(refusal, connection),
         };
-        match role.session().await {
+        match role.session(CONTAINER_HOLD).await {
             Ok(session) => {
-                connection.note_read(&role, &session);
+                connection.note_read(&role, &session).await;
                 reply::ok(reply::JSON, role.container_document(&session))
             }
             Err(error) => reply::unavailable(&error),

@@ -1,19 +1,17 @@
 //! From a configuration to a plan; and from the next one to the next plan, in which everything that
 //! means the same is the same: sessions, tokens, counters.
 
-use std::{
-    collections::HashMap,
-    env, io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, env, io, sync::Arc, time::Duration};
 
 use rolekeeper::{Keyring, RefreshPolicy, RefreshableCredentials, Secret, Source};
 use tokio::task::AbortHandle;
 
 use crate::{
     agent::{Face, Listener, Place, Plan},
-    config::{Config, Fingerprint, Problem, RoleConfig, RoleName, TokenConfig, fingerprint},
+    config::{
+        AwsFilePaths, Config, Fingerprint, Ground, Problem, RoleConfig, RoleName, TokenConfig,
+    },
+    metrics::{FetchTimes, Fetches, Measured},
     role::Role,
     tokens::Tokens,
 };
@@ -26,13 +24,15 @@ const ATTEMPT_WITH_MFA: Duration = Duration::from_secs(120);
 pub struct Planner {
     keyring: Keyring<RoleName>,
     known: HashMap<RoleName, Known>,
+    fetch_times: Arc<FetchTimes>,
 }
 
 /// A configuration of which everything has been read that can be read without calling anybody.
 #[derive(Debug)]
 pub struct Checked {
     config: Config,
-    roles: Vec<(RoleConfig, Arc<dyn Source>, Fingerprint)>,
+    /// One for each of its roles.
+    sources: Vec<(Arc<dyn Source>, Fingerprint)>,
 }
 
 #[derive(Debug)]
@@ -40,7 +40,7 @@ struct Known {
     config: RoleConfig,
     fingerprint: Fingerprint,
     role: Role,
-    rotation: Option<Rotation>,
+    _rotation: Option<Rotation>,
 }
 
 /// Ends with the role.
@@ -56,14 +56,15 @@ impl Checked {
     /// Every role that makes no sense.
     pub async fn of(config: Config) -> Result<Self, Vec<Problem>> {
         let mut problems = config.check();
-        let mut roles = Vec::with_capacity(config.roles.len());
+        let mut sources = Vec::with_capacity(config.roles.len());
+        let mut ground = Ground::read().await;
         for role in &config.roles {
-            match role.source(None).await {
-                Ok(source) => roles.push((role.clone(), source, fingerprint(role).await)),
+            match role.source(&mut ground).await {
+                Ok(source) => sources.push((source, ground.fingerprint(role))),
                 Err(failure) => problems.push(config.problem_of(role, &failure)),
             }
         }
-        if problems.is_empty() { Ok(Self { config, roles }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { config, sources }) } else { Err(problems) }
     }
 
     /// What it was made of.
@@ -85,7 +86,8 @@ impl Planner {
             policy = policy.with_idle_after(idle);
         }
         let keyring = Keyring::new().with_policy(policy).with_pace(config.pace);
-        Self { keyring, known: HashMap::new() }
+        let (known, fetch_times) = Default::default();
+        Self { keyring, known, fetch_times }
     }
 
     /// The plan for this configuration. Sessions of roles that are new in it are fetched from here
@@ -94,9 +96,9 @@ impl Planner {
     /// # Errors
     /// A token that can't be had. Everything stays as it was.
     pub fn plan(&mut self, checked: Checked) -> Result<Plan, Vec<Problem>> {
-        let Checked { config, roles } = checked;
+        let Checked { mut config, sources } = checked;
         let (mut tokens, mut problems) = (Vec::new(), Vec::new());
-        for (role, ..) in &roles {
+        for role in &config.roles {
             match self.tokens(&config, role) {
                 Ok(token) => tokens.push(token),
                 Err(error) => {
@@ -108,17 +110,19 @@ impl Planner {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let listeners = listeners(&config);
         let mut before = std::mem::take(&mut self.known);
-        for ((config, source, fingerprint), tokens) in roles.into_iter().zip(tokens) {
-            let old = before.remove(&config.name);
-            let known = self.role(config, source, fingerprint, tokens, old);
+        let roles = std::mem::take(&mut config.roles).into_iter().zip(sources).zip(tokens);
+        for ((role, (source, fingerprint)), tokens) in roles {
+            let old = before.remove(&role.name);
+            let known = self.role(role, source, fingerprint, tokens, old);
             self.known.insert(known.config.name.clone(), known);
         }
         for name in before.keys() {
             self.let_go(name);
         }
         let roles = self.known.values().map(|known| known.role.clone()).collect();
-        Ok(Plan { roles, listeners: listeners(&config) })
+        Ok(Plan { roles, listeners })
     }
 
     fn role(
@@ -132,6 +136,10 @@ impl Planner {
         let is_same = old.as_ref().is_some_and(|old| {
             old.fingerprint == fingerprint && old.config.makes_the_same_sessions(&config)
         });
+        // However often its configuration changes, a role's fetches are counted on.
+        let counted = old.as_ref().and_then(|old| old.role.fetches().cloned());
+        let fetches =
+            counted.unwrap_or_else(|| Arc::new(Fetches::new(Arc::clone(&self.fetch_times))));
         if let Some(old) = old {
             if is_same && old.config == config {
                 return old;
@@ -140,12 +148,17 @@ impl Planner {
                 self.let_go(&config.name);
             }
         }
+        let measured = || Measured::new(source, Arc::clone(&fetches));
         let credentials: RefreshableCredentials =
-            self.keyring.get_or_insert(config.name.clone(), || source);
-        let role =
-            Role::new(config.name.clone(), credentials, Arc::clone(&tokens), config.allow.clone());
+            self.keyring.get_or_insert(config.name.clone(), measured);
+        let mut role =
+            Role::new(config.name.clone(), credentials, Arc::clone(&tokens), config.allow.clone())
+                .with_fetches(fetches);
+        if let Some(profile) = config.only_profile() {
+            role = role.made_of(profile.to_owned(), AwsFilePaths::of_this_process());
+        }
         let rotation = config.rotate_token.map(|every| Rotation::start(tokens, every));
-        Known { config, fingerprint, role, rotation }
+        Known { config, fingerprint, role, _rotation: rotation }
     }
 
     fn let_go(&self, name: &RoleName) {
@@ -164,7 +177,10 @@ impl Planner {
         let tokens = match (&role.token, config.token_file(role)) {
             (TokenConfig::Variable(name), _) => {
                 let value = env::var(name).map_err(|_| {
-                    io::Error::new(io::ErrorKind::NotFound, format!("the variable {name} is not set"))
+                    io::Error::new(
+                        io::ErrorKind::NotFound,
+                        format!("the variable {name} is not set"),
+                    )
                 })?;
                 Tokens::fixed(&Secret::new(value))?
             }
@@ -179,7 +195,10 @@ fn listeners(config: &Config) -> Vec<Listener> {
     let at = |address, face| Listener { at: Place::Address(address), face };
     let mut all = vec![at(config.container, Face::Container)];
     all.extend(config.imds.iter().map(|imds| {
-        at(imds.listen, Face::Imds { role: imds.role.clone(), v1: imds.v1 })
+        let role = config.roles.iter().find(|role| role.name == imds.role);
+        let region = role.and_then(|role| role.place.region.clone());
+        let key = config.socket.as_ref().map(|socket| socket.with_file_name("imds.key"));
+        at(imds.listen, Face::Imds { role: imds.role.clone(), region, v1: imds.v1, key })
     }));
     all.extend(config.operator.map(|address| at(address, Face::Operator)));
     all.extend(

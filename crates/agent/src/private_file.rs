@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Puts `content` in the place of whatever is at `path`, in one step: a reader sees the old file or
@@ -13,17 +13,22 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         return Err(io::Error::other(format!("{} is no path of a file", path.display())));
     };
     folder_for_us(folder)?;
-    let mut suffix = [0_u8; 8];
-    getrandom::fill(&mut suffix).map_err(io::Error::other)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{:016x}", u64::from_ne_bytes(suffix)));
-    let temporary = folder.join(name);
+    let temporary = beside(path)?;
     let written = write_new(&temporary, content).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // Nothing more can be done about a leftover than to say why there is one.
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// A path beside this one that nobody else can know.
+pub(crate) fn beside(path: &Path) -> io::Result<PathBuf> {
+    let mut suffix = [0_u8; 8];
+    getrandom::fill(&mut suffix).map_err(io::Error::other)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{:016x}", u64::from_ne_bytes(suffix)));
+    Ok(path.with_file_name(name))
 }
 
 /// Makes a folder, and those above it, that only this user may enter; leaves one alone that is there.

@@ -76,9 +76,11 @@ impl Refusal {
                 (StatusCode::FORBIDDEN, "Forbidden", "the role's rule does not admit this program")
             }
             Self::Path => (StatusCode::NOT_FOUND, "NotFound", "no such path or role"),
-            Self::Method => {
-                (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this path takes another method")
-            }
+            Self::Method => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "MethodNotAllowed",
+                "this path takes another method",
+            ),
             Self::Malformed => (StatusCode::BAD_REQUEST, "BadRequest", "the request can't be read"),
             Self::Version1 => {
                 (StatusCode::UNAUTHORIZED, "Unauthorized", "ask for a token first: IMDSv1 is off")

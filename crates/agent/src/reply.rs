@@ -7,7 +7,7 @@ use hyper::{
     header::{self, HeaderValue},
 };
 use rolekeeper::Error;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::refusal::Refusal;
 
@@ -44,7 +44,14 @@ pub(crate) fn refused(refusal: Refusal) -> Answer {
 /// There is no session, and waiting for one did not help.
 pub(crate) fn unavailable(failure: &Error) -> Answer {
     let code = failure.code().unwrap_or("ServiceUnavailable");
-    let mut answer = error(StatusCode::SERVICE_UNAVAILABLE, code, &failure.to_string());
+    let mut told = words(code, &failure.to_string());
+    // For commands of ours, which end as if they had asked STS themselves.
+    told["kind"] = failure.kind().to_string().into();
+    told["hint"] = failure.hint().into();
+    told["failure"] = failure.failure().to_string().into();
+    told["role"] = failure.role().into();
+    let body = Bytes::from(told.to_string());
+    let mut answer = with_status(StatusCode::SERVICE_UNAVAILABLE, JSON, body);
     if let Some(wait) = failure.next_try() {
         let seconds = HeaderValue::from(wait.as_secs() + 1);
         answer.headers_mut().insert(header::RETRY_AFTER, seconds);
@@ -52,8 +59,11 @@ pub(crate) fn unavailable(failure: &Error) -> Answer {
     answer
 }
 
-/// JavaScript reads `Code` and `Message`, Go `code` and `message`.
 fn error(status: StatusCode, code: &str, message: &str) -> Answer {
-    let body = json!({ "Code": code, "Message": message, "code": code, "message": message });
-    with_status(status, JSON, Bytes::from(body.to_string()))
+    with_status(status, JSON, Bytes::from(words(code, message).to_string()))
+}
+
+/// JavaScript reads `Code` and `Message`, Go `code` and `message`.
+fn words(code: &str, message: &str) -> Value {
+    json!({ "Code": code, "Message": message, "code": code, "message": message })
 }

@@ -13,11 +13,18 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use rolekeeper::{Current, Error, RefreshableCredentials, Session};
 
-use crate::{config::RoleName, document, rule::Rule, tokens::Tokens};
+use crate::{
+    audit,
+    config::{AwsFilePaths, RoleName},
+    document,
+    metrics::Fetches,
+    rule::Rule,
+    tokens::Tokens,
+};
 
-/// How long a request waits for a session. boto3 gives up after 2 s, the least patient of the SDKs
-/// that don't simply ask again.
-const HOLD: Duration = Duration::from_millis(1500);
+/// How long a request at the container endpoint waits for a session. boto3 gives up after 2 s, the
+/// least patient of the SDKs that don't simply ask again.
+pub(crate) const CONTAINER_HOLD: Duration = Duration::from_millis(1500);
 
 /// One role, shared by all who serve it.
 #[derive(Clone)]
@@ -28,9 +35,13 @@ struct Inner {
     credentials: RefreshableCredentials,
     tokens: Arc<Tokens>,
     rule: Rule,
+    /// The profile that it is made of, and of which files, if it is made of nothing else.
+    profile: Option<(String, AwsFilePaths)>,
     container: Made,
     instance: Made,
     counters: Counters,
+    fetches: Option<Arc<Fetches>>,
+    readers: audit::Readers,
 }
 
 /// A document of the newest session.
@@ -63,9 +74,45 @@ impl Role {
         tokens: impl Into<Arc<Tokens>>,
         rule: Rule,
     ) -> Self {
-        let (container, instance, counters) = Default::default();
-        let tokens = tokens.into();
-        Self(Arc::new(Inner { name, credentials, tokens, rule, container, instance, counters }))
+        let (container, instance, counters, readers) = Default::default();
+        let (tokens, profile, fetches) = (tokens.into(), None, None);
+        Self(Arc::new(Inner {
+            name,
+            credentials,
+            tokens,
+            rule,
+            profile,
+            container,
+            instance,
+            counters,
+            fetches,
+            readers,
+        }))
+    }
+
+    /// The same, known to be what this profile of these files means, and nothing else.
+    pub(crate) fn made_of(self, profile: String, files: AwsFilePaths) -> Self {
+        let Self(mut inner) = self;
+        // It has just been made: there is no other handle.
+        if let Some(inner) = Arc::get_mut(&mut inner) {
+            inner.profile = Some((profile, files));
+        }
+        Self(inner)
+    }
+
+    /// The same, with a count of its fetches that its source keeps.
+    #[must_use]
+    pub(crate) fn with_fetches(self, fetches: Arc<Fetches>) -> Self {
+        let Self(mut inner) = self;
+        // It has just been made: there is no other handle.
+        if let Some(inner) = Arc::get_mut(&mut inner) {
+            inner.fetches = Some(fetches);
+        }
+        Self(inner)
+    }
+
+    pub(crate) fn is_made_of(&self, profile: &str, files: &AwsFilePaths) -> bool {
+        self.0.profile.as_ref().is_some_and(|(name, own)| name == profile && own == files)
     }
 
     /// Its name, which is part of its path.
@@ -97,15 +144,24 @@ impl Role {
         &self.0.counters
     }
 
-    /// The newest session. While there is none, the request is held: an error would put an SDK to
-    /// sleep for minutes, and the fetch may be back in a moment.
-    pub(crate) async fn session(&self) -> Result<Current, Error> {
+    /// How its fetches have gone, if its source is one that a [`Planner`](crate::Planner) made.
+    pub fn fetches(&self) -> Option<&Arc<Fetches>> {
+        self.0.fetches.as_ref()
+    }
+
+    pub(crate) fn readers(&self) -> &audit::Readers {
+        &self.0.readers
+    }
+
+    /// The newest session. While there is none, the request is held for so long: an error would put
+    /// an SDK to sleep for minutes, and the fetch may be back in a moment.
+    pub(crate) async fn session(&self, hold: Duration) -> Result<Current, Error> {
         let Counters { reads, held, unavailable } = &self.0.counters;
         let got = match self.0.credentials.ready() {
             Some(current) => Ok(current),
             None => {
                 held.fetch_add(1, Ordering::Relaxed);
-                self.0.credentials.get_patiently(HOLD).await
+                self.0.credentials.get_patiently(hold).await
             }
         };
         let counter = if got.is_ok() { reads } else { unavailable };
@@ -148,6 +204,11 @@ impl Made {
 impl Roles {
     pub(crate) fn get(&self, name: &str) -> Option<Role> {
         self.0.load().get(name).cloned()
+    }
+
+    /// Any for which this is so.
+    pub(crate) fn find(&self, is_it: impl Fn(&Role) -> bool) -> Option<Role> {
+        self.0.load().values().find(|role| is_it(role)).cloned()
     }
 
     /// By name, in its order.

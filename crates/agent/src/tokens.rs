@@ -123,7 +123,8 @@ impl Tokens {
 
     /// Whether this is the token; in a time that tells nothing about it.
     pub(crate) fn admit(&self, given: &[u8]) -> bool {
-        self.accepted.load().admit(given) || (self.has_new_file() && self.accepted.load().admit(given))
+        self.accepted.load().admit(given)
+            || (self.has_new_file() && self.accepted.load().admit(given))
     }
 
     /// Whether the file was written anew since; asked only when a token was wrong.
@@ -162,7 +163,10 @@ impl Accepted {
     fn admit(&self, given: &[u8]) -> bool {
         let is = |token: &Secret| bool::from(token.expose().as_bytes().ct_eq(given));
         is(&self.newest)
-            || self.before.as_ref().is_some_and(|(token, end)| is(token) && now().since(*end).is_zero())
+            || self
+                .before
+                .as_ref()
+                .is_some_and(|(token, end)| is(token) && now().since(*end).is_zero())
     }
 }
 
@@ -194,7 +198,8 @@ fn read(path: &Path) -> io::Result<(Secret, Written)> {
     let written = Written::of(path)?;
     private_file::check_privacy(path)?;
     let text = zeroize::Zeroizing::new(fs::read_to_string(path)?);
-    let token = checked(&text).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    let token = checked(&text)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     Ok((token, written))
 }
 

@@ -8,6 +8,7 @@ mod exec;
 mod export;
 mod sandbox;
 mod serve;
+mod status;
 mod whoami;
 mod write;
 
@@ -17,7 +18,7 @@ use clap::Subcommand;
 
 use crate::{
     exit::{Status, Trouble},
-    output::Printer,
+    output::{Logging, Printer},
 };
 
 /// How long a command waits for its first session, through failures that time may mend.
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Exec(exec::Arguments),
     /// Serve roles to any program of this machine, through endpoints that every SDK reads
     Serve(serve::Arguments),
+    /// Print how it is with each role that `serve` serves
+    Status(status::Arguments),
     /// Keep a section of the credentials file fresh, for short-lived programs
     Write(write::Arguments),
     /// Print one session as `credential_process` in ~/.aws/config wants it
@@ -48,9 +51,13 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it draws on stderr, where log lines would get in between.
-    pub(crate) fn draws(&self) -> bool {
-        matches!(self, Self::Demo(_))
+    pub(crate) fn logging(&self) -> Logging {
+        match self {
+            Self::Serve(arguments) => Logging::Service(arguments.log),
+            // Log lines would get in between.
+            Self::Demo(_) => Logging::Nothing,
+            _ => Logging::Warnings,
+        }
     }
 }
 
@@ -58,6 +65,7 @@ pub(crate) fn run(command: Command, printer: &Printer) -> Result<Status, Trouble
     match command {
         Command::Exec(arguments) => exec::run(arguments, printer),
         Command::Serve(arguments) => serve::run(&arguments, printer),
+        Command::Status(arguments) => status::run(&arguments, printer),
         Command::Write(arguments) => write::run(arguments, printer),
         Command::CredentialProcess(arguments) => credential_process::run(arguments, printer),
         Command::Export(arguments) => export::run(arguments, printer),

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use rolekeeper::{Error, Failure, FailureKind};
+use rolekeeper_agent::local::client::NoSession;
 
 pub(crate) const HELP: &str = "\
 Exit status:
@@ -100,6 +101,12 @@ impl Trouble {
         Self { status: Status::SYSTEM, message: format!("{doing}: {error}"), hint: None }
     }
 
+    /// Somebody who was to answer doesn't.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        let status = Status::of_kind(FailureKind::Unavailable);
+        Self { status, message: message.into(), hint: None }
+    }
+
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -125,6 +132,23 @@ impl From<Failure> for Trouble {
             message: one_line(&failure),
             hint: hint(&failure),
         }
+    }
+}
+
+/// A session that an agent could not get either: told as if it had been asked for here.
+pub(crate) fn trouble_of_agent(none: NoSession) -> Trouble {
+    let kinds = [
+        FailureKind::BadAnswer,
+        FailureKind::NeedsPerson,
+        FailureKind::Misconfigured,
+        FailureKind::Denied,
+    ];
+    let kind = kinds.into_iter().find(|kind| kind.to_string() == none.kind);
+    let mut failure = Failure::new(kind.unwrap_or(FailureKind::Unavailable), none.failure);
+    failure.hint = none.hint.map(Into::into);
+    Trouble {
+        message: format!("no session for {}: {}", none.role, one_line(&failure)),
+        ..failure.into()
     }
 }
 

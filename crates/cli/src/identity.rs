@@ -130,6 +130,29 @@ impl RoleArguments {
         self.profile.as_deref()
     }
 
+    /// The profile, if that alone says which role: what an agent may have.
+    pub(crate) fn only_profile(&self) -> Option<String> {
+        let lists = [&self.role_arn, &self.policy_arn, &self.transitive_tag_key];
+        let options = [
+            &self.role_session_name,
+            &self.external_id,
+            &self.policy,
+            &self.source_identity,
+            &self.mfa_serial,
+            &self.mfa_code,
+            &self.mfa_process,
+            &self.region,
+            &self.endpoint_url,
+        ];
+        let is_alone = lists.iter().all(|list| list.is_empty())
+            && options.iter().all(|option| option.is_none())
+            && (self.tag.is_empty() && self.provided_context.is_empty())
+            && self.duration.is_none()
+            && !(self.fips || self.dual_stack);
+        let selected = || std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
+        self.profile.clone().or_else(selected).filter(|_| is_alone)
+    }
+
     /// Whether there is a role to look at, and not the base identity alone.
     pub(crate) fn names_a_role(&self) -> bool {
         !self.role_arn.is_empty()

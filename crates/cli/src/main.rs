@@ -55,7 +55,7 @@ fn main() -> std::process::ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return exit::for_usage(&error).into(),
     };
-    output::log(verbose, command.draws());
+    output::log(verbose, command.logging());
     let status = commands::run(command, &printer).unwrap_or_else(|trouble| {
         printer.trouble(&trouble);
         trouble.status
@@ -66,10 +66,7 @@ fn main() -> std::process::ExitCode {
 /// Credentials are in this process' memory: other processes of the same user may not read it, and
 /// no core dump may hold it.
 fn harden() {
+    // Some containers forbid it; then it is as it was.
     #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        // Some containers forbid it; then it is as it was.
-        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    }
+    let _ = rolekeeper_agent::hardening::not_dumpable();
 }

@@ -7,10 +7,11 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
+use rolekeeper::Clock;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{
     filter::LevelFilter,
-    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer, time::FormatTime},
     registry::LookupSpan,
 };
 
@@ -77,31 +78,66 @@ pub(crate) fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Warnings go to stderr, more of them with `-v`, and none without it while something is being
-/// drawn there. Our own crates only: an SDK's debug log can hold what it sends.
-pub(crate) fn log(verbose: u8, is_drawing: bool) {
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people: `warning: what happened name=value`
+    #[default]
+    Text,
+    /// For programs: one JSON object a line, with its time
+    Json,
+}
+
+/// What a command wants logged if nobody asks for more or less of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Logging {
+    /// Warnings; what goes wrong with a session is told in words: see `events`.
+    Warnings,
+    /// Nothing, because something is being drawn on stderr.
+    Nothing,
+    /// All that happens to sessions, and who reads them: there is nobody else to tell.
+    Service(LogFormat),
+}
+
+/// Log lines go to stderr, more of them with `-v`. Our own crates only: an SDK's debug log can hold
+/// what it sends.
+pub(crate) fn log(verbose: u8, logging: Logging) {
     use tracing_subscriber::{Layer, filter::filter_fn, layer::SubscriberExt};
+    let is_service = matches!(logging, Logging::Service(_));
     let level = match verbose {
-        0 if is_drawing => LevelFilter::OFF,
-        0 => LevelFilter::WARN,
-        1 => LevelFilter::INFO,
+        0 if logging == Logging::Nothing => LevelFilter::OFF,
+        0 if !is_service => LevelFilter::WARN,
+        0 | 1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
-    // What failed is told in words: see `events`.
-    let is_told = |target: &str, level| target == "rolekeeper::events" && level == Level::WARN;
+    let is_told = move |target: &str, level| {
+        !is_service && target == "rolekeeper::events" && level == Level::WARN
+    };
     let ours = filter_fn(move |metadata| {
         let target = metadata.target();
         target.starts_with("rolekeeper") && !is_told(target, *metadata.level())
     });
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .event_format(Lines)
-        .with_filter(level)
-        .with_filter(ours);
-    let subscriber = tracing_subscriber::registry().with(lines);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+    let lines = match logging {
+        Logging::Service(LogFormat::Json) => {
+            lines.json().with_timer(UtcTime).with_current_span(false).with_span_list(false).boxed()
+        }
+        _ => lines.event_format(Lines).boxed(),
+    };
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(level).with_filter(ours));
     // Set once, at start: a second time can't be.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// RFC 3339 with milliseconds.
+struct UtcTime;
+
+impl FormatTime for UtcTime {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let nanos = Clock::System.now().wall.as_unix_nanos();
+        let now = jiff::Timestamp::from_nanosecond(nanos.into()).map_err(|_| fmt::Error)?;
+        write!(writer, "{now:.3}")
+    }
 }
 
 /// The log in the same words as everything else on stderr: `warning: what happened name=value`.

@@ -7,7 +7,7 @@
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::OnceLock,
+    sync::{Arc as StdArc, OnceLock},
 };
 
 use rolekeeper_core::{
@@ -28,6 +28,8 @@ const EVENTS_KEPT: usize = 64;
 pub(crate) struct Engine {
     /// Of the process it works in: a forked child makes its own, and never touches this one's lock.
     pub(crate) pid: u32,
+    /// The source's, for the log.
+    name: StdArc<str>,
     cell: Arc<Cell>,
     state: Mutex<State>,
     /// The number of the last attempt that has ended.
@@ -75,6 +77,7 @@ pub(crate) struct Facts {
 impl Engine {
     /// Starts from `heirloom`, a session that is in hand or that a parent process held.
     pub(crate) fn new(
+        name: StdArc<str>,
         cell: Arc<Cell>,
         policy: RefreshPolicy,
         seed: u64,
@@ -89,6 +92,7 @@ impl Engine {
         }
         Self {
             pid: std::process::id(),
+            name,
             cell,
             state: Mutex::new(State {
                 lifecycle,
@@ -127,7 +131,7 @@ impl Engine {
         self.cell.publish(if is_kept { state.lifecycle.offer(now) } else { None });
         while let Some(event) = state.lifecycle.next_event() {
             let event = Event::at(now, event, state.lifecycle.held());
-            event.log();
+            event.log(&self.name);
             if let Some(observer) = &self.observer {
                 observer.tell(&event);
             }

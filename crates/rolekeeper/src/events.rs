@@ -65,17 +65,19 @@ impl Event {
         }
     }
 
-    /// One line for the log: failures at `warn`, the rest at `info` and `debug`.
-    pub(crate) fn log(&self) {
+    /// One line for the log, in which `role` is the name of the source: failures at `warn`, the
+    /// rest at `info` and `debug`.
+    pub(crate) fn log(&self, role: &str) {
         let Self { generation, remaining, .. } = self;
         match &self.kind {
             EventKind::Fetched { expiration } => {
-                tracing::info!(generation, %expiration, "fetched a session");
+                tracing::info!(role, generation, %expiration, "fetched a session");
             }
             EventKind::Adopted { expiration } => {
-                tracing::info!(generation, %expiration, "took over a session");
+                tracing::info!(role, generation, %expiration, "took over a session");
             }
             EventKind::Failed(refusal) => tracing::warn!(
+                role,
                 failure = %refusal.failure,
                 kind = %refusal.failure.kind,
                 in_a_row = refusal.attempts,
@@ -84,10 +86,10 @@ impl Event {
                 "a fetch failed"
             ),
             EventKind::Rejected { access_key_id } => {
-                tracing::warn!(generation, access_key_id, "a service rejected the session");
+                tracing::warn!(role, generation, access_key_id, "a service rejected the session");
             }
-            EventKind::Expired => tracing::warn!(generation, "the session ended with no newer one"),
-            EventKind::LetGo => tracing::debug!(generation, "let an idle session go"),
+            EventKind::Expired => tracing::warn!(role, generation, "the session ended with no newer one"),
+            EventKind::LetGo => tracing::debug!(role, generation, "let an idle session go"),
         }
     }
 }

@@ -62,7 +62,7 @@ pub struct RefreshableCredentials {
 }
 
 struct Inner {
-    name: String,
+    name: Arc<str>,
     source: Arc<dyn Source>,
     clock: Clock,
     policy: RefreshPolicy,
@@ -205,7 +205,7 @@ impl RefreshableCredentials {
     pub fn status(&self) -> Status {
         let inner = &self.inner;
         let now = inner.clock.now();
-        Status::new(inner.name.clone(), inner.engine().facts(now), now)
+        Status::new(inner.name.to_string(), inner.engine().facts(now), now)
     }
 
     /// The role's ARN, or the name of another source.
@@ -284,8 +284,8 @@ impl Inner {
             let heirloom = self.cell.peek().map(|session| (self.clock.now(), session));
             let seed = self.seed ^ u64::from(std::process::id());
             let observer = found.observer.clone();
-            let own =
-                Engine::new(Arc::clone(&self.cell), self.policy.clone(), seed, heirloom, observer);
+            let (name, cell) = (Arc::clone(&self.name), Arc::clone(&self.cell));
+            let own = Engine::new(name, cell, self.policy.clone(), seed, heirloom, observer);
             // The parent's engine may have been locked in the middle of anything: never touched,
             // never dropped.
             std::mem::forget(Arc::clone(&found));

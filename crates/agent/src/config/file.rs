@@ -25,6 +25,12 @@ const LEAST_ROTATION: Duration = Duration::from_secs(60);
 const SHORTEST_SESSION: Duration = Duration::from_secs(15 * 60);
 const LONGEST_SESSION: Duration = Duration::from_secs(12 * 3600);
 
+const ROLE: &str = "role";
+
+/// What holds for all. In a file it must stand above the first table.
+const OF_ALL: &[&str] =
+    &["listen", "operator", "socket", "pace", "idle", "listen_beyond_loopback", "lock_memory"];
+
 /// What belongs to a role that is described here and not in a profile.
 const OF_A_ROLE: &[&str] = &[
     "source_profile",
@@ -51,8 +57,11 @@ pub(super) fn read(text: &str, file: &Path) -> (Config, Vec<Problem>) {
         let at = error.span().unwrap_or_default();
         document.tell(document.problem("", at, format!("this is no TOML: {}", error.message())));
     }
+    let problems = document.problems.into_inner();
     config.spots = document.spots.into_inner();
-    (config, document.problems.into_inner())
+    let may_be_a_role = |problem: &Problem| problem.key.is_empty() || problem.key.starts_with(ROLE);
+    config.spots.lacks_roles = problems.iter().any(may_be_a_role);
+    (config, problems)
 }
 
 // === impl Config ===
@@ -68,8 +77,9 @@ impl Config {
         self.idle_after = root.get("idle", value::duration_of(LEAST_IDLE, None));
         set(&mut self.beyond_loopback, root.get("listen_beyond_loopback", value::yes_or_no));
         set(&mut self.lock_memory, root.get("lock_memory", value::yes_or_no));
-        if let Some(roles) = root.table("role") {
-            self.roles = roles.entries().filter_map(|(key, value)| role(document, key, value)).collect();
+        if let Some(roles) = root.table(ROLE) {
+            self.roles =
+                roles.entries().filter_map(|(key, value)| role(document, key, value)).collect();
             // A table is sorted by name; people wrote it in an order of their own.
             let spots = document.spots.borrow();
             self.roles.sort_by_cached_key(|role| spots.find(&format!("role.{}", role.name), "").1);
@@ -83,7 +93,7 @@ impl Config {
                 _ => self.imds = imds(document, all).into_iter().collect(),
             }
         }
-        root.finish();
+        root.finish(&[]);
     }
 }
 
@@ -102,9 +112,11 @@ fn role<'t>(
     let name = match RoleName::parse(key.get_ref()) {
         Ok(name) => name,
         Err(bad) => {
-            document.tell(document.problem("role", key.span(), bad.to_string()).with_hint(
-                "to serve a profile of another name, write [role.NAME] with profile = \"…\"",
-            ));
+            let hint = format!(
+                "to serve a profile of that name, write [role.NAME] with profile = {:?}",
+                key.get_ref()
+            );
+            document.tell(document.problem(ROLE, key.span(), bad.to_string()).with_hint(hint));
             return None;
         }
     };
@@ -126,7 +138,7 @@ fn role<'t>(
     if let Some(allow) = table.table("allow") {
         role.allow = rule(allow);
     }
-    table.finish();
+    table.finish(OF_ALL);
     Some(role)
 }
 
@@ -170,7 +182,7 @@ fn tags(table: &mut Table<'_, '_>) -> Vec<(String, String)> {
 }
 
 fn token(table: &mut Table<'_, '_>) -> Option<TokenConfig> {
-    table.object(
+    table.forbid(
         "token",
         "a token must not stand in this file",
         "use token_env, the name of a variable, or token_file, a file of mode 0600",
@@ -190,28 +202,37 @@ fn rule(mut table: Table<'_, '_>) -> Rule {
         gids: table.all("gid", value::gid),
         executables: table.all("executable", value::absolute_path),
     };
-    table.finish();
+    table.finish(OF_ALL);
     rule
 }
 
 fn imds<'t>(document: &Document<'t>, value: &Spanned<DeValue<'t>>) -> Option<ImdsConfig> {
     let mut table = document.table("imds".to_owned(), value)?;
-    let listen = table.required("listen", "say where it listens: listen = \"127.0.0.1:7347\"", value::address);
+    let listen = table.required(
+        "listen",
+        "say where it listens: listen = \"127.0.0.1:7347\"",
+        value::address,
+    );
     let role = table.required("role", "say which role it serves: role = \"NAME\"", role_name);
     let v1 = table.get("v1", value::yes_or_no).unwrap_or(false);
-    table.finish();
+    table.finish(OF_ALL);
     Some(ImdsConfig { listen: listen?, role: role?, v1 })
 }
 
 fn role_name(value: &DeValue<'_>) -> Parsed<RoleName> {
     RoleName::parse(&value::text(value)?).map_err(|_| {
-        Wrong::new("expected a role's name: 1 to 64 letters, digits and ._-+=,@, not beginning with a dot")
+        Wrong::new(
+            "expected a role's name: 1 to 64 letters, digits and ._-+=,@, not beginning with a dot",
+        )
     })
 }
 
 /// No stricter than the service: what is behind the partition is its own to judge.
 fn arn(value: &DeValue<'_>) -> Parsed<String> {
-    match value.as_str().filter(|text| text.starts_with("arn:") && !text.contains(char::is_whitespace)) {
+    match value
+        .as_str()
+        .filter(|text| text.starts_with("arn:") && !text.contains(char::is_whitespace))
+    {
         Some(arn) => Ok(arn.to_owned()),
         None => Err(Wrong::new("expected an ARN")
             .with_hint("write it as arn:aws:iam::123456789012:role/NAME")),

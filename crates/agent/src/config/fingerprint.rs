@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{RoleConfig, aws_files::AwsFiles};
+use super::aws_files::{AwsFiles, Start};
 
 /// Of everything in the AWS files that a role depends on, and of nothing else: it changes with its
 /// profile, the profiles that one stands on, and the SSO session and services they name. Keys go
@@ -11,26 +11,13 @@ use super::{RoleConfig, aws_files::AwsFiles};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
-/// The fingerprint of `role` as the AWS files are now.
-pub async fn fingerprint(role: &RoleConfig) -> Fingerprint {
-    let (profile, is_source) = (role.profile().map(str::to_owned), role.is_source_profile());
-    let task = move || Fingerprint::of(&AwsFiles::read(), profile.as_deref(), is_source);
-    // It can't panic; were it to, the role would be taken for changed, which costs one fetch.
-    tokio::task::spawn_blocking(task).await.unwrap_or(Fingerprint([0; 32]))
-}
-
 // === impl Fingerprint ===
 
 impl Fingerprint {
-    fn of(files: &AwsFiles, profile: Option<&str>, is_source: bool) -> Self {
+    pub(super) fn of(files: &AwsFiles, start: &Start) -> Self {
         let mut hash = Sha256::new();
-        // No line holds a line's end, and no header begins with one.
-        for section in files.sections_of(profile, is_source) {
-            hash.update(["\n[", section.header, "]\n"].concat());
-            for line in section.lines {
-                hash.update(line);
-                hash.update("\n");
-            }
+        for section in files.sections_of(start) {
+            hash.update(section.hash);
         }
         Self(hash.finalize().into())
     }
@@ -40,5 +27,77 @@ impl Fingerprint {
 impl std::fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Fingerprint")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = "\
+# comment
+[profile etl]
+role_arn = arn:aws:iam::123456789012:role/etl
+source_profile = base
+
+[profile base]
+sso_session = corp
+
+[profile another]
+region = eu-west-1
+
+[sso-session corp]
+sso_region = us-east-1
+";
+    const CREDENTIALS: &str = "[default]\naws_access_key_id = A\n[base]\nregion = x\n";
+
+    fn etl(config: &str, credentials: &str) -> Fingerprint {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("config"), folder.path().join("credentials"));
+        std::fs::write(&first, config).unwrap();
+        std::fs::write(&second, credentials).unwrap();
+        let files = AwsFiles::at(Some(&first), Some(&second));
+        Fingerprint::of(&files, &Start::Profile("etl".to_owned()))
+    }
+
+    #[test]
+    fn what_a_role_does_not_depend_on_changes_nothing() {
+        let before = etl(CONFIG, CREDENTIALS);
+        let more = format!("{CONFIG}[profile new]\nregion = y\n");
+        for config in [
+            more.as_str(),
+            &CONFIG.replace("eu-west-1", "eu-west-2"),
+            &CONFIG.replace("# comment", "; another\n\n"),
+            &CONFIG.replace('\n', "\r\n"),
+            &CONFIG.replace("base\n", "base  \n"),
+        ] {
+            assert!(etl(config, CREDENTIALS) == before, "{config}");
+        }
+        assert!(etl(CONFIG, &CREDENTIALS.replace("= A", "= B")) == before);
+    }
+
+    #[test]
+    fn each_thing_that_a_role_depends_on_changes_it() {
+        let before = etl(CONFIG, CREDENTIALS);
+        for (from, to) in [
+            ("role/etl", "role/etl2"),
+            ("source_profile = base", "source_profile = another"),
+            ("sso_session = corp", "sso_session = none"),
+            ("us-east-1", "us-east-2"),
+            ("[profile etl]\n", "[profile etl]\nexternal_id = x\n"),
+            ("[profile etl]", "[profile elt]"),
+        ] {
+            assert!(etl(&CONFIG.replace(from, to), CREDENTIALS) != before, "{from} to {to}");
+        }
+        assert!(etl(CONFIG, &CREDENTIALS.replace("= x", "= y")) != before);
+        assert!(etl("", "") != before);
+    }
+
+    #[test]
+    fn files_that_are_not_there_are_empty() {
+        let start = Start::Profile("etl".to_owned());
+        let missing = AwsFiles::at(Some("/nowhere/at/all".as_ref()), None);
+        assert!(Fingerprint::of(&missing, &start) == etl("", ""));
+        assert_eq!(format!("{:?}", etl("", "")), "Fingerprint");
     }
 }

@@ -1,11 +1,6 @@
 //! What is wrong with a configuration, and where: file, line, key, value, and what to do.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 
 /// One thing that is wrong. Whoever wrote the configuration can mend it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +26,8 @@ pub struct Problem {
 pub(super) struct Spots {
     file: Option<Arc<Path>>,
     lines: HashMap<(String, String), usize>,
+    /// Whether there may be more roles in the file than could be read.
+    pub(super) lacks_roles: bool,
 }
 
 // === impl Problem ===
@@ -79,7 +76,7 @@ impl std::error::Error for Problem {}
 
 impl Spots {
     pub(super) fn of(file: &Path) -> Self {
-        Self { file: Some(file.into()), lines: HashMap::new() }
+        Self { file: Some(file.into()), ..Self::default() }
     }
 
     pub(super) fn file(&self) -> Option<Arc<Path>> {

@@ -83,6 +83,14 @@ impl RoleConfig {
             == (&other.identity, &other.place, &other.mfa_process)
     }
 
+    /// The profile, if the role is what that means and nothing else.
+    pub(crate) fn only_profile(&self) -> Option<&str> {
+        match &self.identity {
+            Identity::Profile(name) if self.place == Place::default() => Some(name),
+            _ => None,
+        }
+    }
+
     pub(super) fn new(name: RoleName, identity: Identity) -> Self {
         Self {
             name,
@@ -92,14 +100,6 @@ impl RoleConfig {
             token: TokenConfig::Beside,
             rotate_token: None,
             allow: Rule::anybody(),
-        }
-    }
-
-    /// The profile whose meaning is a part of this role's; `None` is the selected one.
-    pub(super) fn profile(&self) -> Option<&str> {
-        match &self.identity {
-            Identity::Profile(name) => Some(name),
-            Identity::Role(role) => role.source_profile.as_deref(),
         }
     }
 }

@@ -10,20 +10,23 @@ use rolekeeper::{
     sources::{AssumeRole, Base, MfaPrompt, Profile},
 };
 
-use super::{AssumedRole, Identity, RoleConfig, aws_files::AwsFiles};
+use super::{
+    AssumedRole, Identity, RoleConfig,
+    aws_files::Start,
+    ground::{Ground, Sharing},
+};
 
 // === impl RoleConfig ===
 
 impl RoleConfig {
-    /// What makes this role's sessions. It reads files, and calls nobody. `prompt` is who is asked
-    /// for an MFA code if the role has no `mfa_process` of its own; a background agent has nobody.
+    /// What makes this role's sessions. It reads files, and calls nobody. Without an `mfa_process`,
+    /// a role that needs an MFA device's code can't be: a background agent has nobody to ask.
     ///
     /// # Errors
     /// A value that STS would refuse, an unknown profile, an MFA device whose code nobody gives.
-    pub async fn source(&self, prompt: Option<MfaPrompt>) -> Result<Arc<dyn Source>, Failure> {
-        let prompt = self.mfa_process.clone().map(of_command).or(prompt);
-        if prompt.is_none()
-            && let Some(serial) = self.mfa_serial().await
+    pub async fn source(&self, ground: &mut Ground) -> Result<Arc<dyn Source>, Failure> {
+        if self.mfa_process.is_none()
+            && let Some(serial) = self.mfa_serial(ground)
         {
             return Err(Failure::misconfigured(format!(
                 "it wants a code of the MFA device `{serial}`, and there is nobody to ask"
@@ -31,18 +34,15 @@ impl RoleConfig {
             .with_hint("set mfa_process to a command that prints a code, run for each session"));
         }
         Ok(match &self.identity {
-            Identity::Profile(name) => Arc::new(self.profile_source(name, prompt).await?),
-            Identity::Role(role) => Arc::new(self.role_source(role, prompt).await?),
+            Identity::Profile(name) => Arc::new(self.profile_source(name, ground).await?),
+            Identity::Role(role) => Arc::new(self.role_source(role, ground).await?),
         })
     }
 
-    async fn profile_source(
-        &self,
-        name: &str,
-        prompt: Option<MfaPrompt>,
-    ) -> Result<Profile, Failure> {
-        let mut builder = Profile::named(name).place(self.place.clone());
-        if let Some(prompt) = prompt {
+    async fn profile_source(&self, name: &str, ground: &Ground) -> Result<Profile, Failure> {
+        let mut builder =
+            Profile::named(name).place(self.place.clone()).surroundings(ground.seen.clone());
+        if let Some(prompt) = self.prompt() {
             builder = builder.mfa_prompt(prompt);
         }
         builder.build().await
@@ -51,17 +51,15 @@ impl RoleConfig {
     async fn role_source(
         &self,
         role: &AssumedRole,
-        prompt: Option<MfaPrompt>,
+        ground: &mut Ground,
     ) -> Result<AssumeRole, Failure> {
-        let base = match &role.source_profile {
-            None => Base::default_chain(),
-            Some(name) => {
-                let profile = self.profile_source(name, prompt.clone()).await?;
-                if profile.has_role() { Base::role(Arc::new(profile)) } else { Base::profile(name) }
-            }
-        };
-        let mut builder =
-            AssumeRole::builder(&role.role_arn).base(base).place(self.place.clone());
+        let (base, region) = self.base(role.source_profile.as_deref(), ground).await?;
+        let mut place = self.place.clone();
+        place.region = place.region.or(region);
+        let mut builder = AssumeRole::builder(&role.role_arn)
+            .base(base)
+            .place(place)
+            .surroundings(ground.seen.clone());
         if let Some(name) = &role.session_name {
             builder = builder.session_name(name);
         }
@@ -89,26 +87,54 @@ impl RoleConfig {
         if let Some(serial) = &role.mfa_serial {
             builder = builder.mfa_serial(serial);
         }
-        if let Some(prompt) = prompt {
+        if let Some(prompt) = self.prompt() {
             builder = builder.mfa_prompt(prompt);
         }
         builder.build().await
     }
 
-    /// The first MFA device that a session of this role takes a code of.
-    async fn mfa_serial(&self) -> Option<String> {
-        if let Identity::Role(role) = &self.identity
-            && let Some(serial) = &role.mfa_serial
-        {
-            return Some(serial.clone());
+    /// With what a role is assumed, one for all that are assumed with the same; and the Region that
+    /// belongs to it.
+    async fn base(
+        &self,
+        source_profile: Option<&str>,
+        ground: &mut Ground,
+    ) -> Result<(Base, Option<String>), Failure> {
+        let Some(name) = source_profile else { return Ok((ground.default.clone(), None)) };
+        let sharing = Sharing::of(name, self);
+        if let Some(known) = ground.bases.get(&sharing) {
+            return Ok(known.clone());
         }
-        let (profile, is_source) = (self.profile().map(str::to_owned), self.is_source_profile());
-        let read = move || AwsFiles::read().mfa_serial(profile.as_deref(), is_source);
-        tokio::task::spawn_blocking(read).await.ok().flatten()
+        let profile = self.profile_source(name, ground).await?;
+        let region = profile.region().map(str::to_owned);
+        let base = match profile.base() {
+            Some(base) if !profile.has_role() => base,
+            _ => Base::role(Arc::new(profile)),
+        };
+        ground.bases.insert(sharing, (base.clone(), region.clone()));
+        Ok((base, region))
     }
 
-    pub(super) fn is_source_profile(&self) -> bool {
-        matches!(self.identity, Identity::Role(_))
+    fn prompt(&self) -> Option<MfaPrompt> {
+        self.mfa_process.clone().map(of_command)
+    }
+
+    /// The first MFA device that a session of this role takes a code of.
+    fn mfa_serial(&self, ground: &Ground) -> Option<String> {
+        let own = match &self.identity {
+            Identity::Role(role) => role.mfa_serial.as_deref(),
+            Identity::Profile(_) => None,
+        };
+        let start = self.start();
+        own.or_else(|| ground.files.mfa_serial(&start)).map(str::to_owned)
+    }
+
+    /// From where its meaning leads through the AWS files.
+    pub(super) fn start(&self) -> Start {
+        match &self.identity {
+            Identity::Profile(name) => Start::Profile(name.clone()),
+            Identity::Role(role) => Start::Role(role.source_profile.clone()),
+        }
     }
 }
 

@@ -22,7 +22,10 @@ impl Config {
         }
         lines.push(format!("pace       {} fetches a second for each account", self.pace));
         if let Some(idle) = self.idle_after {
-            lines.push(format!("idle       a role that nobody has read for {} is let go", shown(idle)));
+            lines.push(format!(
+                "idle       a role that nobody has read for {} is let go",
+                shown(idle)
+            ));
         }
         if self.beyond_loopback {
             lines.push("listeners may be reached from other machines".to_owned());

@@ -31,6 +31,7 @@ pub(super) struct Table<'d, 't> {
     at: Range<usize>,
     entries: &'d DeTable<'t>,
     known: Vec<&'static str>,
+    forbidden: Vec<&'static str>,
 }
 
 // === impl Document ===
@@ -45,7 +46,12 @@ impl<'t> Document<'t> {
         1 + before.iter().filter(|byte| **byte == b'\n').count()
     }
 
-    pub(super) fn problem(&self, key: &str, at: Range<usize>, message: impl Into<String>) -> Problem {
+    pub(super) fn problem(
+        &self,
+        key: &str,
+        at: Range<usize>,
+        message: impl Into<String>,
+    ) -> Problem {
         let mut problem = Problem::of(key, message);
         problem.file = self.spots.borrow().file();
         problem.line = Some(self.line(at.start));
@@ -59,7 +65,7 @@ impl<'t> Document<'t> {
     fn wrong(&self, key: &str, value: &Spanned<DeValue<'t>>, wrong: Wrong) {
         let mut problem = self.problem(key, value.span(), wrong.message);
         problem.hint = wrong.hint;
-        problem.value = shown(value.get_ref());
+        problem.value = shown(value.get_ref()).filter(|_| !wrong.is_delicate);
         self.tell(problem);
     }
 }
@@ -95,7 +101,8 @@ impl<'d, 't> Table<'d, 't> {
         at: Range<usize>,
         entries: &'d DeTable<'t>,
     ) -> Self {
-        Self { document, name, at, entries, known: Vec::new() }
+        let (known, forbidden) = Default::default();
+        Self { document, name, at, entries, known, forbidden }
     }
 
     fn key(&self, key: &str) -> String {
@@ -167,7 +174,10 @@ impl<'d, 't> Table<'d, 't> {
     }
 
     /// All of this table's keys and values, whatever the keys are.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&'d Spanned<toml::de::DeString<'t>>, &'d Spanned<DeValue<'t>>)> + use<'d, 't> {
+    pub(super) fn entries(
+        &self,
+    ) -> impl Iterator<Item = (&'d Spanned<toml::de::DeString<'t>>, &'d Spanned<DeValue<'t>>)>
+    + use<'d, 't> {
         self.entries.iter()
     }
 
@@ -176,30 +186,42 @@ impl<'d, 't> Table<'d, 't> {
         self.document.wrong(&self.key(key), value, wrong);
     }
 
-    /// Tells of a key that is there.
+    /// Tells of a key that is there, and may be under other circumstances.
     pub(super) fn object(&mut self, key: &'static str, message: &str, hint: &str) {
-        if let Some(value) = self.raw(key) {
+        self.known.push(key);
+        self.forbid(key, message, hint);
+    }
+
+    /// Tells of a key that is there, and may never be.
+    pub(super) fn forbid(&mut self, key: &'static str, message: &str, hint: &str) {
+        if let Some(value) = self.entries.get(key) {
+            self.forbidden.push(key);
             let problem = self.document.problem(&self.key(key), value.span(), message);
             self.document.tell(problem.with_hint(hint));
         }
     }
 
-    /// Tells of all keys that nobody has asked for. Their values are not shown: what is in the
-    /// wrong place may be a secret.
-    pub(super) fn finish(self) {
-        for (key, _) in self.entries.iter() {
+    /// Tells of all keys that nobody has asked for; `elsewhere` are those of the table around all
+    /// others. Values are not shown: what is in the wrong place may be a secret.
+    pub(super) fn finish(self, elsewhere: &[&str]) {
+        for (key, _) in self.entries {
             let name = key.get_ref().as_ref();
-            if !self.known.contains(&name) {
+            if !self.known.contains(&name) && !self.forbidden.contains(&name) {
                 let message = "there is no such key";
                 let problem = self.document.problem(&self.key(name), key.span(), message);
-                let lower = name.to_lowercase();
-                let is_secret = ["secret", "access_key", "password"].iter().any(|part| lower.contains(part));
-                self.document.tell(problem.with_hint(if is_secret {
-                    "secrets have no place here: put keys in a profile of ~/.aws/credentials".to_owned()
-                } else {
-                    value::did_you_mean(name, &self.known)
-                }));
+                self.document.tell(problem.with_hint(self.advice(name, elsewhere)));
             }
+        }
+    }
+
+    fn advice(&self, name: &str, elsewhere: &[&str]) -> String {
+        let lower = name.to_lowercase();
+        if ["secret", "access_key", "password"].iter().any(|part| lower.contains(part)) {
+            "secrets have no place here: put keys in a profile of ~/.aws/credentials".to_owned()
+        } else if elsewhere.contains(&name) {
+            format!("`{name}` is for all: it belongs above the first [table]")
+        } else {
+            value::did_you_mean(name, &self.known)
         }
     }
 }

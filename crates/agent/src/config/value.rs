@@ -1,5 +1,5 @@
 //! Values of the file: each parsed to its type, with what is allowed in the error. They never quote
-//! the value: whoever calls decides whether it may be shown.
+//! the value: who tells of the problem does.
 
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
 
@@ -11,6 +11,8 @@ use toml::{Spanned, de::DeValue};
 pub(super) struct Wrong {
     pub(super) message: String,
     pub(super) hint: Option<String>,
+    /// Whether the value may be a secret, and is not to be shown.
+    pub(super) is_delicate: bool,
 }
 
 pub(super) type Parsed<T> = Result<T, Wrong>;
@@ -19,7 +21,7 @@ pub(super) type Parsed<T> = Result<T, Wrong>;
 
 impl Wrong {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { message: message.into(), hint: None, is_delicate: false }
     }
 
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -133,8 +135,12 @@ pub(super) fn variable(value: &DeValue<'_>) -> Parsed<String> {
     };
     match value.as_str().filter(is_name) {
         Some(name) => Ok(name.to_owned()),
-        None => Err(Wrong::new("expected the name of an environment variable")
-            .with_hint("the token itself belongs in that variable")),
+        // It may be the token itself.
+        None => Err(Wrong {
+            is_delicate: true,
+            ..Wrong::new("expected the name of an environment variable")
+                .with_hint("the token itself belongs in that variable")
+        }),
     }
 }
 

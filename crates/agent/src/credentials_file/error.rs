@@ -30,6 +30,8 @@ pub enum Error {
     Unclear {
         /// Where.
         file: PathBuf,
+        /// Which section it would have been.
+        section: SectionName,
         /// Why.
         why: Unclear,
     },
@@ -104,7 +106,7 @@ impl Unclear {
     fn hint(&self) -> &'static str {
         match self {
             Self::NotText => "save it as plain text (UTF-8)",
-            Self::Header { .. } => "write [NAME] at the beginning of that line",
+            Self::Header { .. } => "begin that line with `[NAME]`, without blanks",
             Self::Twice { .. } => "keep one of the two: boto3 refuses a file with both",
             Self::LongTermKey { .. } => {
                 "name another section, or take that key out if it is not needed"
@@ -125,10 +127,9 @@ impl fmt::Display for Error {
                 write!(f, "{} is being written by ", file.display())?;
                 process(f, *pid)
             }
-            Self::Unclear { file, why: why @ Unclear::Value { .. } } => {
-                write!(f, "cannot write to {}: {why}", file.display())
+            Self::Unclear { file, section, why } => {
+                write!(f, "cannot write section `{section}` of {}: {why}", file.display())
             }
-            Self::Unclear { file, why } => write!(f, "in {}, {why}", file.display()),
             Self::File { doing, path, error } => write!(f, "{doing} {}: {error}", path.display()),
         }
     }
@@ -144,15 +145,15 @@ fn process(f: &mut fmt::Formatter<'_>, pid: Option<u32>) -> fmt::Result {
 impl fmt::Display for Unclear {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotText => f.write_str("there are characters that are in no text file"),
+            Self::NotText => f.write_str("the file has characters that no text file has"),
             Self::Header { line } => {
                 write!(f, "line {line} begins with `[` and is no section that all SDKs know")
             }
             Self::Twice { first, second } => {
-                write!(f, "the section is there twice, in lines {first} and {second}")
+                write!(f, "it is there twice, in lines {first} and {second}")
             }
             Self::LongTermKey { line } => {
-                write!(f, "the section holds a long-term key (line {line}), which would be lost")
+                write!(f, "it holds a long-term key (line {line}), which would be lost")
             }
             Self::Value { key } => {
                 write!(f, "the session's {key} has a blank or a control character in it")

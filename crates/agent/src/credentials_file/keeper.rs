@@ -79,7 +79,11 @@ impl Keeper {
             }
         })?;
         let found = target.read()?;
-        text::check(&found.content, &section).map_err(|why| unclear(&file, why))?;
+        text::check(&found.content, &section).map_err(|why| Error::Unclear {
+            file: file.clone(),
+            section: section.clone(),
+            why,
+        })?;
         let state = Mutex::default();
         Ok(Self { inner: Arc::new(Inner { file, section, state, _section_lock: lock }) })
     }
@@ -165,10 +169,11 @@ impl Inner {
         if state.has_ended || state.written == Some((generation, target.stamp())) {
             return Ok(());
         }
-        let keys = Keys::of(session).map_err(|why| unclear(&self.file, why))?;
-        let changed = self.change(&target, |old| text::with_keys(old, &self.section, &keys))?;
-        state.written = Some((generation, target.stamp()));
-        if changed {
+        let keys = Keys::of(session).map_err(|why| self.unclear(why))?;
+        let (stamp, is_new) =
+            self.change(&target, |old| text::with_keys(old, &self.section, &keys))?;
+        state.written = Some((generation, stamp));
+        if is_new {
             tracing::info!(
                 section = %self.section,
                 expiration = %session.expiration(),
@@ -186,38 +191,38 @@ impl Inner {
     }
 
     /// Reads the file, changes it, and replaces it, with no other writer of ours in between. Those
-    /// that know no lock are noticed up to the last moment. Says whether there was anything to
-    /// change.
+    /// that know no lock are noticed up to the last moment. Returns what file is there now, and
+    /// whether there was anything to change.
     fn change(
         &self,
         target: &Target,
         change: impl Fn(&[u8]) -> Result<Content, Unclear>,
-    ) -> Result<bool, Error> {
+    ) -> Result<(Option<Stamp>, bool), Error> {
         let _lock = Lock::wait(&target.lock_path()).map_err(|refused| match refused {
             Refused::Held(pid) => Error::Locked { file: self.file.clone(), pid },
             Refused::Failed(error) => Error::file("cannot lock", target.path())(error),
         })?;
         for _ in 0..MOST_TRIES {
             let found: Found = target.read()?;
-            let content = change(&found.content).map_err(|why| unclear(&self.file, why))?;
+            let content = change(&found.content).map_err(|why| self.unclear(why))?;
             if *content == *found.content {
-                return Ok(false);
+                return Ok((found.stamp(), false));
             }
             let fresh = target.prepare(&content, &found)?;
             if target.is_still(&found) {
-                return fresh.take_place().map(|()| true);
+                return fresh.take_place().map(|stamp| (stamp, true));
             }
         }
         Err(Error::Locked { file: self.file.clone(), pid: None })
     }
 
+    fn unclear(&self, why: Unclear) -> Error {
+        Error::Unclear { file: self.file.clone(), section: self.section.clone(), why }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn unclear(file: &std::path::Path, why: Unclear) -> Error {
-    Error::Unclear { file: file.to_owned(), why }
 }
 
 async fn new_session(events: &mut Receiver<Event>) {

@@ -5,7 +5,7 @@
 //! again.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     thread,
@@ -75,7 +75,7 @@ impl Drop for Lock {
         // While it is still held, so that it can be nobody else's that goes. Elsewhere an open file
         // can't be told from the one at its path, and stays.
         #[cfg(unix)]
-        let _ = fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(&self.path);
         let _ = self.file.unlock();
     }
 }
@@ -96,7 +96,7 @@ fn open(path: &Path) -> io::Result<File> {
 
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
+    use std::{fs, os::unix::fs::MetadataExt};
     let number = |found: fs::Metadata| (found.dev(), found.ino());
     let (ours, theirs) = (file.metadata().map(number), fs::symlink_metadata(path).map(number));
     matches!((ours, theirs), (Ok(ours), Ok(theirs)) if ours == theirs)
@@ -113,4 +113,53 @@ fn holder(file: &mut File) -> Option<u32> {
     file.rewind().ok()?;
     file.take(20).read_to_string(&mut text).ok()?;
     text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        sync::atomic::{AtomicBool, Ordering},
+    };
+
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_is_inside_although_the_file_comes_and_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let is_inside = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        // Not by `wait`, whose pauses would keep them apart.
+                        let lock = loop {
+                            match Lock::take(path.clone()) {
+                                Ok(lock) => break lock,
+                                Err(Refused::Held(_)) => {}
+                                Err(Refused::Failed(error)) => panic!("{error}"),
+                            }
+                        };
+                        assert!(!is_inside.swap(true, Ordering::SeqCst), "two are inside");
+                        thread::yield_now();
+                        is_inside.store(false, Ordering::SeqCst);
+                        drop(lock);
+                    }
+                });
+            }
+        });
+        assert!(!path.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_locks_place_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("lock"), folder.path().join("other"));
+        fs::write(&other, "precious").unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        assert!(matches!(Lock::take(path), Err(Refused::Failed(_))));
+        assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
+    }
 }

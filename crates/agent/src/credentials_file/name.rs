@@ -49,7 +49,9 @@ impl FromStr for SectionName {
         if text.is_empty() || text.len() > LONGEST {
             Err(NotASectionName("a section's name has 1 to 64 characters"))
         } else if !text.bytes().all(is_known) {
-            Err(NotASectionName("some SDKs read letters, digits and _-/.%@:+ only in such a name"))
+            Err(NotASectionName(
+                "a section's name has letters, digits and _-/.%@:+ only; some SDKs skip any other",
+            ))
         } else if text == PYTHONS_OWN {
             Err(NotASectionName("Python hands its keys on to every other section"))
         } else {

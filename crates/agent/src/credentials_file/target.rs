@@ -110,7 +110,7 @@ impl Target {
 
     /// Whether it is still what was found.
     pub(super) fn is_still(&self, found: &Found) -> bool {
-        self.stamp() == found.metadata.as_ref().map(Stamp::of)
+        self.stamp() == found.stamp()
     }
 
     pub(super) fn stamp(&self) -> Option<Stamp> {
@@ -132,6 +132,14 @@ impl Target {
             .write(content, found.metadata.as_ref())
             .map_err(Error::file("cannot write beside", &self.path))?;
         Ok(fresh)
+    }
+}
+
+// === impl Found ===
+
+impl Found {
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        self.metadata.as_ref().map(Stamp::of)
     }
 }
 
@@ -160,7 +168,9 @@ impl Fresh<'_> {
     }
 
     /// Moves it onto the old one: whoever opens the path finds the one or the other.
-    pub(super) fn take_place(mut self) -> Result<(), Error> {
+    /// Returns what it is told by from there on.
+    pub(super) fn take_place(mut self) -> Result<Option<Stamp>, Error> {
+        let stamp = fs::metadata(&self.path).ok().as_ref().map(Stamp::of);
         fs::rename(&self.path, &self.target.path)
             .map_err(Error::file("cannot replace", &self.target.path))?;
         self.has_moved = true;
@@ -168,7 +178,7 @@ impl Fresh<'_> {
         // back after a power failure, and is whole.
         #[cfg(unix)]
         let _ = File::open(&self.target.folder).and_then(|folder| folder.sync_all());
-        Ok(())
+        Ok(stamp)
     }
 }
 

@@ -1,4 +1,15 @@
 //! The agent over real sockets.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod activation;
+mod config;
 mod container;
+mod credentials_file;
+#[cfg(target_os = "linux")]
+mod imds;
+mod local;
+mod role_sources;
 mod support;
+#[cfg(target_os = "linux")]
+mod who_may_read;

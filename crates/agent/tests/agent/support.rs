@@ -13,7 +13,9 @@ use std::{
 use rolekeeper::{
     Clock, Credentials, Failure, Issued, RefreshableCredentials, Secret, sources::Callback,
 };
-use rolekeeper_agent::{Agent, Face, Listener, Listening, Place, Plan, Role, RoleName, Rule, Tokens};
+use rolekeeper_agent::{
+    Agent, Face, Listener, Listening, Place, Plan, Role, RoleName, Rule, Tokens,
+};
 use tokio::runtime::Runtime;
 
 /// Two cores may be busy with other tests: nothing that goes well takes this long.
@@ -64,7 +66,8 @@ impl Tap {
                 if state.is_failing.load(Ordering::SeqCst) {
                     return Err(Failure::unavailable("the test's source is told to fail"));
                 }
-                let keys = Credentials::new(format!("ASIA{call}"), "the secret", "the session token");
+                let keys =
+                    Credentials::new(format!("ASIA{call}"), "the secret", "the session token");
                 let end = Clock::default().now().wall.after(Duration::from_secs(3600));
                 Ok(Issued::new(keys, end).with_account_id("123456789012"))
             }

@@ -1,13 +1,18 @@
 //! `rolekeeper credential-process`: one session in the form that `credential_process` in
 //! `~/.aws/config` asks for.
 
-use rolekeeper::{Failure, Session};
-use serde_json::{Value, json};
+use std::path::PathBuf;
+
+use rolekeeper::Failure;
+use rolekeeper_agent::{
+    config, document,
+    local::client::{self, Answer},
+};
 
 use super::{PATIENCE, block_on};
 use crate::{
     aws_files,
-    exit::{Status, Trouble},
+    exit::{self, Status, Trouble},
     identity::RoleArguments,
     output::Printer,
 };
@@ -18,21 +23,66 @@ In ~/.aws/config, where the profile after --profile must be another one:
   [profile etl-fresh]
   credential_process = rolekeeper credential-process --profile etl
 
+If a `rolekeeper serve` of yours serves that very profile, its session is
+printed, which takes milliseconds and no call to STS.
+
 Prefer `rolekeeper exec` where you can: SDKs run this program again at each
 refresh, and some of them not before the session has ended.")]
 pub(crate) struct Arguments {
+    /// The Unix socket of the agent to ask first; default: where `serve` has it
+    #[arg(long, value_name = "PATH", env = "ROLEKEEPER_SOCKET")]
+    socket: Option<PathBuf>,
+
+    /// Ask no agent
+    #[arg(long)]
+    no_agent: bool,
+
     #[command(flatten)]
     role: RoleArguments,
 }
 
 pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Trouble> {
     refuse_to_call_itself(arguments.role.profile())?;
-    let session = block_on(async {
-        let identity = arguments.role.identity(printer).await?;
-        identity.session(PATIENCE, printer).await
-    })?;
-    printer.line(document(&session));
+    let document = match arguments.of_an_agent()? {
+        Some(document) => document,
+        None => {
+            let session = block_on(async {
+                let identity = arguments.role.identity(printer).await?;
+                identity.session(PATIENCE, printer).await
+            })?;
+            document::process(&session).to_vec().into()
+        }
+    };
+    printer.line(String::from_utf8_lossy(&document));
     Ok(Status::OK)
+}
+
+impl Arguments {
+    /// The session of an agent that runs; `None` if there is no agent, or if it doesn't serve just
+    /// this.
+    fn of_an_agent(&self) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, Trouble> {
+        let socket = self.socket.clone().or_else(config::default_socket);
+        let (false, Some(profile), Some(socket)) =
+            (self.no_agent, self.role.only_profile(), socket)
+        else {
+            return Ok(None);
+        };
+        match client::credentials_of_profile(&socket, &profile) {
+            Ok(Answer::Here(document)) => {
+                tracing::info!(socket = %socket.display(), "an agent has it");
+                Ok(Some(document))
+            }
+            Ok(Answer::Unavailable(error)) => Err(exit::trouble_of_agent(error)),
+            Ok(Answer::NotServed) => {
+                tracing::info!(socket = %socket.display(), "the agent there doesn't serve it");
+                Ok(None)
+            }
+            Err(error) => {
+                tracing::debug!(socket = %socket.display(), %error, "no agent is asked");
+                Ok(None)
+            }
+        }
+    }
 }
 
 /// A profile whose `credential_process` is this command for the same profile would call itself
@@ -67,20 +117,4 @@ fn refuse_to_call_itself(given: Option<&str>) -> Result<(), Trouble> {
 
 fn has_keys() -> bool {
     std::env::var_os("AWS_ACCESS_KEY_ID").is_some_and(|key| !key.is_empty())
-}
-
-/// <https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-sourcing-external.html>
-pub(super) fn document(session: &Session) -> Value {
-    let credentials = session.credentials();
-    let mut document = json!({
-        "Version": 1,
-        "AccessKeyId": credentials.access_key_id,
-        "SecretAccessKey": credentials.secret_access_key.expose(),
-        "SessionToken": credentials.session_token.expose(),
-        "Expiration": session.expiration().to_string(),
-    });
-    if let Some(account_id) = session.account_id() {
-        document["AccountId"] = account_id.into();
-    }
-    document
 }

@@ -51,7 +51,11 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Trouble> {
     let Arguments { role, env, imds, program } = arguments;
-    let face = if imds { Face::Imds { role: name()?, v1: false } } else { Face::Container };
+    let face = if imds {
+        Face::Imds { role: name()?, region: None, v1: false, key: None }
+    } else {
+        Face::Container
+    };
     block_on(async {
         let identity = role.identity(printer).await?;
         if env {

@@ -1,8 +1,9 @@
 //! `rolekeeper export`: one session in the words of a shell.
 
 use clap::ValueEnum;
+use rolekeeper_agent::document;
 
-use super::{PATIENCE, block_on, credential_process};
+use super::{PATIENCE, block_on};
 use crate::{
     environment,
     exit::{Status, Trouble},
@@ -51,7 +52,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
     let session =
         block_on(async { role.identity(printer).await?.session(PATIENCE, printer).await })?;
     if matches!(format, Format::Json) {
-        printer.line(credential_process::document(&session));
+        printer.line(String::from_utf8_lossy(&document::process(&session)));
         return Ok(Status::OK);
     }
     for (name, value) in environment::session(&session) {

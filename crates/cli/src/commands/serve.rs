@@ -4,12 +4,14 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use rolekeeper_agent::{
     Agent, CONTAINER_PATH, Checked, Face, Listening, Planner, RoleName,
+    activation::{Inherited, Notifier},
     config::{self, Config, ImdsConfig, Problem},
+    hardening,
 };
 
 use crate::{
     exit::{Status, Trouble},
-    output::Printer,
+    output::{LogFormat, Printer},
     values,
 };
 
@@ -54,20 +56,30 @@ pub(crate) struct Arguments {
     /// Only check the configuration and say what would be served
     #[arg(long)]
     check: bool,
+
+    /// How log lines look: for people, or one JSON object a line
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub(super) log: LogFormat,
 }
 
 pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> Result<Status, Trouble> {
+    // Before there is any other thread: it takes variables out of the environment.
+    let mut inherited = Inherited::take().map_err(Trouble::usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Trouble::system("cannot start", error))?;
     runtime.block_on(async {
-        let checked = arguments.checked().await.map_err(|wrong| wrong.trouble(printer))?;
+        let checked =
+            arguments.checked(&inherited).await.map_err(|wrong| wrong.trouble(printer))?;
         if arguments.check {
             checked.config().summary().into_iter().for_each(|line| printer.line(line));
             return Ok(Status::OK);
         }
-        serve(arguments, checked, printer).await
+        for what in hardening::harden(checked.config().lock_memory).warnings() {
+            printer.warning(what);
+        }
+        serve(arguments, checked, &mut inherited, printer).await
     })
 }
 
@@ -78,8 +90,9 @@ enum Wrong {
 }
 
 impl Arguments {
-    /// The configuration as it is now: the file's, with what the command line says on top.
-    async fn checked(&self) -> Result<Checked, Wrong> {
+    /// The configuration as it is now: the file's, with what the command line says on top, and the
+    /// addresses of sockets that systemd has bound.
+    async fn checked(&self, inherited: &Inherited) -> Result<Checked, Wrong> {
         let (mut config, mut problems) = self.read()?;
         problems.extend(config.add_profiles(&self.profiles));
         if let Some(address) = self.listen {
@@ -88,6 +101,7 @@ impl Arguments {
         config.imds.extend(self.imds.iter().cloned());
         config.operator = self.operator.or(config.operator);
         config.socket = self.socket.clone().or(config.socket);
+        inherited.adopt_into(&mut config);
         if !problems.is_empty() {
             problems.extend(config.check());
             return Err(Wrong::Problems(problems));
@@ -127,7 +141,10 @@ impl Wrong {
                 for problem in problems {
                     printer.trouble(&trouble_of(&problem));
                 }
-                last.map_or_else(|| Trouble::usage("the configuration is wrong"), |last| trouble_of(&last))
+                last.map_or_else(
+                    || Trouble::usage("the configuration is wrong"),
+                    |last| trouble_of(&last),
+                )
             }
         }
     }
@@ -144,27 +161,62 @@ fn trouble_of(problem: &Problem) -> Trouble {
 async fn serve(
     arguments: &Arguments,
     checked: Checked,
+    inherited: &mut Inherited,
     printer: &Printer,
 ) -> Result<Status, Trouble> {
+    let notifier = Notifier::from_env();
+    let mut watchdog = notifier.watchdog_interval().map(tokio::time::interval);
     let mut signals = Signals::listen()?;
     let agent = Agent::new();
     let mut planner = Planner::new(checked.config());
-    let plan = planner.plan(checked).map_err(|problems| Wrong::Problems(problems).trouble(printer))?;
-    let listening = agent.serve(plan).await.map_err(|error| Trouble::system("cannot serve", error))?;
+    let mut plan =
+        planner.plan(checked).map_err(|problems| Wrong::Problems(problems).trouble(printer))?;
+    inherited.hand_over(&mut plan);
+    let listening =
+        agent.serve(plan).await.map_err(|error| Trouble::system("cannot serve", error))?;
     introduce(&agent, &listening, printer);
+    notifier.ready(&served(&agent));
     loop {
-        match signals.next().await {
-            Signal::Reload => reload(arguments, &agent, &mut planner, printer).await,
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            () = due(watchdog.as_mut()) => {
+                notifier.alive();
+                continue;
+            }
+        };
+        match signal {
+            Signal::Reload => {
+                notifier.reloading();
+                reload(arguments, &agent, &mut planner, inherited, printer).await;
+                notifier.ready(&served(&agent));
+            }
             Signal::End => break,
         }
     }
+    notifier.stopping();
     agent.shutdown();
     Ok(Status::OK)
 }
 
+/// The next time that the service manager wants to hear of us; never, if it doesn't.
+async fn due(watchdog: Option<&mut tokio::time::Interval>) {
+    match watchdog {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
 /// Serves what the configuration says now; if anything is wrong with it, all stays as it is.
-async fn reload(arguments: &Arguments, agent: &Agent, planner: &mut Planner, printer: &Printer) {
-    let checked = match arguments.checked().await {
+async fn reload(
+    arguments: &Arguments,
+    agent: &Agent,
+    planner: &mut Planner,
+    inherited: &Inherited,
+    printer: &Printer,
+) {
+    let checked = match arguments.checked(inherited).await {
         Ok(checked) => checked,
         Err(wrong) => {
             printer.trouble(&wrong.trouble(printer));
@@ -228,9 +280,9 @@ fn export(name: &str, value: &str, printer: &Printer) {
 fn imds(text: &str) -> Result<ImdsConfig, String> {
     let (role, address) = text.split_once('=').ok_or("expected ROLE=ADDRESS:PORT")?;
     let role = RoleName::parse(role).map_err(|error| error.to_string())?;
-    let listen = address.parse().map_err(|_| {
-        format!("`{address}` is not an address and a port such as 127.0.0.1:7347")
-    })?;
+    let listen = address
+        .parse()
+        .map_err(|_| format!("`{address}` is not an address and a port such as 127.0.0.1:7347"))?;
     Ok(ImdsConfig { listen, role, v1: false })
 }
 

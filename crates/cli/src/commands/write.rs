@@ -2,11 +2,14 @@
 
 use std::{
     collections::BTreeSet,
-    env, fs,
+    convert::Infallible,
+    env, fmt, fs,
     path::{Path, PathBuf},
+    pin::pin,
+    sync::Arc,
 };
 
-use rolekeeper::Failure;
+use rolekeeper::{Failure, RefreshableCredentials, Session};
 use rolekeeper_agent::credentials_file::{Error, Keeper, SectionName, Told, setting};
 
 use super::{PATIENCE, block_on};
@@ -19,9 +22,9 @@ use crate::{
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-For programs that read the credentials file and are short-lived. A program that
-is running does not notice that the file has changed: no SDK reads it again.
-Long-running ones want `rolekeeper exec`.
+For short-lived programs that read the credentials file. A running program does
+not notice a new session in it: none of nine SDKs and tools that were watched
+did. Long-running ones want `rolekeeper exec`.
 
 The section is written until Ctrl-C or SIGTERM, and stays as it is then. Other
 sections, comments and other keys are never touched; a section that the role
@@ -57,6 +60,16 @@ pub(crate) struct Arguments {
     role: RoleArguments,
 }
 
+/// Where it is written.
+struct Place {
+    file: PathBuf,
+    section: SectionName,
+}
+
+/// A mode with this bit: everybody on this machine.
+#[cfg(unix)]
+const FOR_ALL_TO_READ: u32 = 0o004;
+
 pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Trouble> {
     let Arguments { section, file, once, remove_at_end, role } = arguments;
     let profile = role.profile().map(str::to_owned).or_else(selected);
@@ -65,16 +78,25 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
         Trouble::usage("there is no home folder to look for .aws/credentials in")
             .with_hint("pass --file PATH, or set AWS_SHARED_CREDENTIALS_FILE")
     })?;
-    refuse_a_section_that_is_read(&file, &section, role.profile())?;
+    let place = Place { file, section };
+    refuse_a_section_that_is_read(&place, role.profile())?;
     block_on(async {
-        let end = end()?;
+        let mut end = pin!(end()?);
         let identity = role.identity(printer).await?;
-        let keeper = Keeper::open(&file, section.clone()).map_err(trouble)?;
-        let place = format!("section `{section}` of {}", file.display());
-        let kept = keep(&identity, &keeper, &place, once, printer);
-        tokio::select! {
-            done = kept => done?,
-            () = end => {}
+        let keeper = Keeper::open(&place.file, place.section.clone()).map_err(trouble)?;
+        let credentials = identity.keep();
+        let session = tokio::select! {
+            session = identity.first(&credentials, PATIENCE, printer) => session?,
+            signal = &mut end => return Ok(Status::of_signal(signal)),
+        };
+        // What is begun is ended: only then is it known what there is to take out.
+        write_first(session, &identity, &keeper, &place, printer).await?;
+        if !once {
+            printer.note("It is replaced before that, until Ctrl-C.");
+            tokio::select! {
+                never = keep(&credentials, &keeper, &place, printer) => match never {},
+                _ = &mut end => {}
+            }
         }
         if remove_at_end {
             keeper.remove().await.map_err(trouble)?;
@@ -84,37 +106,57 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
     })
 }
 
-/// Returns after the first session if that is all that is wanted, or if it can't be written: then
-/// the place is a wrong one. What can't be written later is tried again.
-async fn keep(
+/// A place that can't be written from the first is a wrong one; later it is tried again.
+async fn write_first(
+    session: Arc<Session>,
     identity: &Identity,
     keeper: &Keeper,
-    place: &str,
-    once: bool,
+    place: &Place,
     printer: &Printer,
 ) -> Result<(), Trouble> {
-    let credentials = identity.keep();
-    let session = identity.first(&credentials, PATIENCE, printer).await?;
-    let expiration = session.expiration();
+    let (name, expiration) = (identity.name(), session.expiration());
     keeper.write(session).await.map_err(trouble)?;
-    printer.note(format_args!(
-        "wrote a session of {} to {place}; it ends at {expiration}",
-        identity.name()
-    ));
-    if once {
-        return Ok(());
+    printer.note(format_args!("wrote a session of {name} to {place}; it ends at {expiration}"));
+    #[cfg(unix)]
+    if let Some(mode) = place.mode().filter(|mode| mode & FOR_ALL_TO_READ != 0) {
+        let file = place.file.display();
+        printer.warning(format_args!("every user may read {file} (mode {mode:o}): chmod 600 it"));
     }
-    printer.note("It is replaced before that, until Ctrl-C.");
+    Ok(())
+}
+
+async fn keep(
+    credentials: &RefreshableCredentials,
+    keeper: &Keeper,
+    place: &Place,
+    printer: &Printer,
+) -> Infallible {
     let told = events::tell(credentials.events(), printer);
-    let kept = keeper.keep(&credentials, |told| match told {
+    let kept = keeper.keep(credentials, |told| match told {
         Told::Failed(error) => {
             printer.warning(format_args!("{error}; it is tried again ({})", error.hint()));
         }
         Told::Recovered => printer.note(format_args!("wrote to {place} again")),
     });
     tokio::select! {
-        never = told => match never {},
-        never = kept => match never {},
+        never = told => never,
+        never = kept => never,
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    #[cfg(unix)]
+    fn mode(&self) -> Option<u32> {
+        let found = fs::metadata(&self.file).ok()?;
+        Some(std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o777)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "section `{}` of {}", self.section, self.file.display())
     }
 }
 
@@ -151,28 +193,20 @@ const BEFORE_KEYS: [&str; 5] =
 
 /// Our keys in a section from which the role is made would be its source at the next refresh; and
 /// where a role goes before them, nobody would read them.
-fn refuse_a_section_that_is_read(
-    file: &Path,
-    section: &SectionName,
-    profile: Option<&str>,
-) -> Result<(), Trouble> {
-    let Some(shared) = shared_file().filter(|shared| is_same(shared, file)) else { return Ok(()) };
+fn refuse_a_section_that_is_read(place: &Place, profile: Option<&str>) -> Result<(), Trouble> {
+    let Some(shared) = shared_file().filter(|shared| is_same(shared, &place.file)) else {
+        return Ok(());
+    };
     let credentials = fs::read(&shared).unwrap_or_default();
-    let name = section.as_str();
+    let name = place.section.as_str();
     let hint = "name another with --section; programs then use it with AWS_PROFILE";
     if chain(profile, &credentials).contains(name) {
-        let words = format!(
-            "section `{name}` of {} is read to make the session that would be written there",
-            file.display()
-        );
+        let words = format!("{place} is read to make the session that would be written there");
         return Err(Trouble::usage(words).with_hint(hint));
     }
     for key in BEFORE_KEYS {
         if merged(name, key, &credentials).is_some() {
-            let words = format!(
-                "profile `{name}` has a {key}, which SDKs take before keys in {}",
-                file.display()
-            );
+            let words = format!("profile `{name}` has a {key}: SDKs would take it before {place}");
             return Err(Trouble::usage(words).with_hint(hint));
         }
     }
@@ -231,28 +265,30 @@ fn is_same(a: &Path, b: &Path) -> bool {
 
 // === until when ===
 
-/// Over once Ctrl-C is pressed or SIGTERM has come. A hangup is left alone: under nohup it must end
-/// nothing.
+/// Over once Ctrl-C is pressed or SIGTERM has come, with the signal's number. A hangup is left alone:
+/// under nohup it must end nothing.
 #[cfg(unix)]
-fn end() -> Result<impl Future<Output = ()>, Trouble> {
+fn end() -> Result<impl Future<Output = i32>, Trouble> {
     use tokio::signal::unix::{SignalKind, signal};
+    let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
     let listen =
         |kind| signal(kind).map_err(|error| Trouble::system("cannot listen for signals", error));
-    let (mut pressed, mut ended) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let (mut pressed, mut ended) = (listen(interrupt)?, listen(terminate)?);
     Ok(async move {
         tokio::select! {
-            _ = pressed.recv() => {}
-            _ = ended.recv() => {}
+            _ = pressed.recv() => interrupt.as_raw_value(),
+            _ = ended.recv() => terminate.as_raw_value(),
         }
     })
 }
 
 #[cfg(not(unix))]
-fn end() -> Result<impl Future<Output = ()>, Trouble> {
+fn end() -> Result<impl Future<Output = i32>, Trouble> {
+    const INTERRUPT: i32 = 2;
     Ok(async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }
+        INTERRUPT
     })
 }

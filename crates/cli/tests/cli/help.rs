@@ -2,8 +2,17 @@
 
 use crate::support::Home;
 
-const VERBS: [&str; 8] =
-    ["exec", "credential-process", "export", "whoami", "doctor", "demo", "sandbox", "completions"];
+const VERBS: [&str; 9] = [
+    "exec",
+    "write",
+    "credential-process",
+    "export",
+    "whoami",
+    "doctor",
+    "demo",
+    "sandbox",
+    "completions",
+];
 
 #[test]
 fn the_program_lists_its_verbs_and_its_exit_statuses() {

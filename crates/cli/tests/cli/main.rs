@@ -26,4 +26,5 @@ mod help;
 mod python;
 mod sandbox;
 mod whoami;
+mod write;
 mod wrong_use;

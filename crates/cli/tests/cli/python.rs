@@ -6,6 +6,7 @@
 mod long_job;
 mod moto;
 mod shadowing;
+mod write;
 
 use std::{
     env,

@@ -99,10 +99,18 @@ impl Builder {
             let now = clock.now();
             (now, Arc::new(Session::place(issued, now, 1)))
         });
+        let name: Arc<str> = source.name().into();
         let has_session = heirloom.is_some();
-        let engine = Engine::new(Arc::clone(&cell), policy.clone(), seed, heirloom, observer);
+        let engine = Engine::new(
+            Arc::clone(&name),
+            Arc::clone(&cell),
+            policy.clone(),
+            seed,
+            heirloom,
+            observer,
+        );
         let inner = Arc::new(Inner {
-            name: source.name(),
+            name,
             source,
             clock,
             policy,

@@ -65,7 +65,7 @@ pub(super) struct Parameters {
 impl AssumeRole {
     /// Starts from the role's ARN: `arn:aws:iam::123456789012:role/NAME`, 20 to 2048 characters.
     pub fn builder(role_arn: impl Into<String>) -> AssumeRoleBuilder {
-        AssumeRoleBuilder::new(role_arn.into())
+        AssumeRoleBuilder::new(role_arn.into(), Surroundings::real())
     }
 
     /// The role's ARN.

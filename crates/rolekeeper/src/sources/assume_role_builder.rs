@@ -17,7 +17,7 @@ use super::{
 
 /// Makes an [`AssumeRole`]. Nothing is checked before [`build`](Self::build), which says what is
 /// wrong.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 #[must_use = "build() makes the source"]
 pub struct AssumeRoleBuilder {
     role_arn: String,
@@ -41,8 +41,25 @@ pub struct AssumeRoleBuilder {
 // === impl AssumeRoleBuilder ===
 
 impl AssumeRoleBuilder {
-    pub(super) fn new(role_arn: String) -> Self {
-        Self { role_arn, ..Self::default() }
+    pub(super) fn new(role_arn: String, seen: Surroundings) -> Self {
+        Self {
+            role_arn,
+            session_name: None,
+            duration: None,
+            external_id: None,
+            policy: None,
+            policy_arns: Vec::new(),
+            tags: Vec::new(),
+            transitive_tag_keys: Vec::new(),
+            source_identity: None,
+            mfa_serial: None,
+            mfa_prompt: None,
+            contexts: Vec::new(),
+            base: Base::default(),
+            endpoint: Endpoint::default(),
+            sts: None,
+            seen,
+        }
     }
 
     /// What CloudTrail and the assumed role's ARN call the session: 2 to 64 letters, digits and

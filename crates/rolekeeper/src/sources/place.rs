@@ -51,7 +51,8 @@ macro_rules! place_setters {
             self
         }
 
-        /// The environment, files and clock to go by; this process' own without it.
+        /// The environment, files and clock to go by. Without it: this process' own, the
+        /// environment as it was when this builder was made.
         pub fn surroundings(mut self, seen: Surroundings) -> Self {
             self.seen = seen;
             self

@@ -11,7 +11,7 @@ use aws_config::profile::{Profile as Section, ProfileSet};
 use rolekeeper_core::Failure;
 
 use super::{
-    AssumeRole, Base, MfaPrompt, Source, Surroundings, WebIdentity,
+    AssumeRoleBuilder, Base, MfaPrompt, Source, Surroundings, WebIdentityBuilder,
     base::Part,
     profile_file,
     sts_client::{Endpoint, Sts},
@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
         if self.first.is_none() && !base.is_source() {
             self.first = Some(base.clone());
         }
-        let mut builder = AssumeRole::builder(role).base(base).surroundings(self.seen.clone());
+        let mut builder = AssumeRoleBuilder::new(role.to_owned(), self.seen.clone()).base(base);
         builder.sts = Some(self.sts().await?);
         if let Some(id) = section.get("external_id") {
             builder = builder.external_id(id);
@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
         role: &str,
         file: &str,
     ) -> Result<Meaning, Failure> {
-        let mut builder = WebIdentity::builder(role, file).surroundings(self.seen.clone());
+        let mut builder = WebIdentityBuilder::new(role.to_owned(), file.into(), self.seen.clone());
         builder.sts = Some(self.sts().await?);
         if let Some(session_name) = section.get("role_session_name") {
             builder = builder.session_name(session_name);

@@ -42,6 +42,9 @@ impl Default for Surroundings {
 
 impl Surroundings {
     /// This process' own environment as it is now, files and clock. What isn't Unicode is left out.
+    ///
+    /// It is called where a builder begins, and never by what a builder does: there the caller's
+    /// thread keeps others from writing the environment (Python's holds the interpreter).
     pub fn real() -> Self {
         let unicode = |(name, value): (OsString, OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))

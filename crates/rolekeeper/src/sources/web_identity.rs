@@ -42,7 +42,7 @@ pub struct WebIdentity {
 }
 
 /// Makes a [`WebIdentity`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use = "build() makes the source"]
 pub struct WebIdentityBuilder {
     role_arn: String,
@@ -64,11 +64,7 @@ impl WebIdentity {
         role_arn: impl Into<String>,
         token_file: impl Into<PathBuf>,
     ) -> WebIdentityBuilder {
-        WebIdentityBuilder {
-            role_arn: role_arn.into(),
-            token_file: token_file.into(),
-            ..WebIdentityBuilder::default()
-        }
+        WebIdentityBuilder::new(role_arn.into(), token_file.into(), Surroundings::real())
     }
 
     /// The role's ARN.
@@ -145,6 +141,20 @@ impl Source for WebIdentity {
 // === impl WebIdentityBuilder ===
 
 impl WebIdentityBuilder {
+    pub(super) fn new(role_arn: String, token_file: PathBuf, seen: Surroundings) -> Self {
+        Self {
+            role_arn,
+            token_file,
+            session_name: None,
+            duration: None,
+            policy: None,
+            policy_arns: Vec::new(),
+            endpoint: Endpoint::default(),
+            sts: None,
+            seen,
+        }
+    }
+
     /// As [`AssumeRoleBuilder::session_name`](super::AssumeRoleBuilder::session_name).
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
         self.session_name = Some(name.into());
