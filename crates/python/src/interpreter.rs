@@ -152,16 +152,18 @@ where
     T: Send + 'static,
     F: Future<Output = T>,
 {
+    // Here, since making a runtime reads the environment, which nobody of Python's writes while this
+    // thread has the interpreter.
+    let runtime = fork::runtime()?;
     let (tell, told) = tokio::sync::oneshot::channel();
     thread::Builder::new().name("rolekeeper-chore".into()).spawn(move || {
         let _working = Work::begin();
-        let runtime = fork::runtime();
         // Nobody listens any more after `Ctrl-C`.
-        let _ = tell.send(runtime.map(|runtime| runtime.block_on(work())));
+        let _ = tell.send(runtime.block_on(work()));
     })?;
     let outcome = wait(py, told)?;
     let lost = |_| pyo3::exceptions::PyRuntimeError::new_err("the chore's thread has ended");
-    Ok(outcome.map_err(lost)??)
+    outcome.map_err(lost)
 }
 
 /// The interpreter's end begins: nobody of ours enters any more, those inside leave.

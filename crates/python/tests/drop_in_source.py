@@ -26,8 +26,6 @@ class Source:
         self.lifetime = lifetime
         self.error: BaseException | None = None
         self.calls = 0
-        self.most_at_once = 0
-        self._at_once = 0
         self._called = threading.Condition()
         self._open = threading.Event()
         self._open.set()
@@ -36,14 +34,8 @@ class Source:
         with self._called:
             self.calls += 1
             number = self.calls
-            self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
             self._called.notify_all()
-        try:
-            assert self._open.wait(FAR_TOO_LONG)
-        finally:
-            with self._called:
-                self._at_once -= 1
+        assert self._open.wait(FAR_TOO_LONG)
         if self.error is not None:
             raise self.error
         return self.metadata(number)
