@@ -25,8 +25,7 @@ class Agent:
         self.exec = [*rolekeeper, "exec", "--profile", PROFILE, "--endpoint-url", service.sts, "--"]
         self.home = home(folder)
         # What stands under `[default]` is for programs that have this file as theirs.
-        self.config = self.home / "config"
-        self.config.write_text(
+        (self.home / "config").write_text(
             f"[default]\ncredential_process = {' '.join(rolekeeper)} credential-process"
             f" --profile {PROFILE}\n"
             f"[profile {PROFILE}]\nrole_arn = {service.role}\ncredential_source = Environment\n"

@@ -8,6 +8,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent import Agent
 from clients import EXEC, FILE, IMDS, PROCESS, TOKEN, TOKEN_FILE, Client, Kind, Places
@@ -135,8 +136,8 @@ class Cell:
                 environment["AWS_METADATA_SERVICE_TIMEOUT"] = str(self.pace.metadata_timeout)
         elif self.delivery == PROCESS:
             # The agent's own, but without what its role stands on: only the agent can answer.
-            environment["AWS_CONFIG_FILE"] = str(agent.config)
-            environment["XDG_RUNTIME_DIR"] = agent.environment["XDG_RUNTIME_DIR"]
+            for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "XDG_RUNTIME_DIR"):
+                environment[name] = agent.environment[name]
         elif self.delivery == FILE:
             environment["AWS_SHARED_CREDENTIALS_FILE"] = str(agent.written)
             # s3cmd's name for it.
@@ -193,11 +194,13 @@ class Cell:
         )
 
 
-def report(run: subprocess.CompletedProcess[str]) -> dict:  # type: ignore[type-arg]
+def report(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """What a program of ours tells; one that dies has failed."""
     try:
-        return json.loads(run.stdout)  # type: ignore[no-any-return]
+        told: dict[str, Any] = json.loads(run.stdout)
     except ValueError:
-        raise Trouble(f"no report: {run.stdout}{run.stderr}") from None
+        return {"calls": 1, "failed": 1, "first_error": last_words(run)}
+    return told
 
 
 def last_words(run: subprocess.CompletedProcess[str]) -> str:

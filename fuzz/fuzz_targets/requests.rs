@@ -10,7 +10,9 @@ use std::{
 };
 
 use libfuzzer_sys::fuzz_target;
-use rolekeeper::{Clock, Credentials, Failure, Issued, RefreshableCredentials, sources::Callback};
+use rolekeeper::{
+    Clock, Credentials, Failure, Issued, RefreshableCredentials, Secret, sources::Callback,
+};
 use rolekeeper_agent::{Agent, Face, Listener, Place, Plan, Role, RoleName, Rule, Tokens};
 use tokio::runtime::Runtime;
 
@@ -59,7 +61,7 @@ fn role() -> Role {
         let end = Clock::default().now().wall.after(Duration::from_secs(36_000));
         Ok::<_, Failure>(Issued::new(keys, end))
     });
-    let tokens = Tokens::fixed(TOKEN).expect("a token");
+    let tokens = Tokens::fixed(&Secret::new(TOKEN)).expect("a token");
     let credentials = RefreshableCredentials::builder(source).build();
     Role::new(name(), credentials, Arc::new(tokens), Rule::anybody())
 }

@@ -109,9 +109,7 @@ impl Client {
     /// Why it can't be made, if so; on Debian, as root, what is missing is installed first.
     fn lacks(&self) -> Option<String> {
         let missing = || self.needs.iter().find(|(program, word)| !shell::works(program, &[word]));
-        if missing().is_none() {
-            return None;
-        }
+        missing()?;
         if !self.debian.is_empty()
             && shell::works("sh", &["-c", "test \"$(id -u)\" = 0 && command -v apt-get"])
         {

@@ -38,7 +38,7 @@ mod tokens;
 pub use agent::{Agent, BindError, Face, Listener, Listening, Place, Plan};
 pub use config::RoleName;
 pub use container::PATH as CONTAINER_PATH;
-pub use metrics::{FetchTimes, Fetches};
+pub use metrics::{FetchTimes, Fetches, Measured};
 pub use peer::{Depth, Peer};
 pub use planner::{Checked, Planner};
 pub use refusal::{Refusal, Refusals};

@@ -6,8 +6,7 @@ mod fetches;
 use std::sync::{Arc, atomic::Ordering};
 
 use exposition::{Exposition, Kind};
-pub(crate) use fetches::Measured;
-pub use fetches::{FetchTimes, Fetches};
+pub use fetches::{FetchTimes, Fetches, Measured};
 use rolekeeper::{FailureKind, Status};
 
 use crate::{

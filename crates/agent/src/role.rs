@@ -100,9 +100,9 @@ impl Role {
         Self(inner)
     }
 
-    /// The same, with a count of its fetches that its source keeps.
+    /// The same, with the count that its source keeps ([`Measured`](crate::Measured)).
     #[must_use]
-    pub(crate) fn with_fetches(self, fetches: Arc<Fetches>) -> Self {
+    pub fn with_fetches(self, fetches: Arc<Fetches>) -> Self {
         let Self(mut inner) = self;
         // It has just been made: there is no other handle.
         if let Some(inner) = Arc::get_mut(&mut inner) {
@@ -144,7 +144,7 @@ impl Role {
         &self.0.counters
     }
 
-    /// How its fetches have gone, if its source is one that a [`Planner`](crate::Planner) made.
+    /// How its fetches have gone, if somebody counts them.
     pub fn fetches(&self) -> Option<&Arc<Fetches>> {
         self.0.fetches.as_ref()
     }

@@ -26,11 +26,18 @@ pub(crate) struct Printer {
     /// The reader of our stdout has gone: nobody is told anything more, and that is no failure of
     /// ours.
     gone: Cell<bool>,
+    /// What is for people goes to the log: a program reads our stderr.
+    logs: Cell<bool>,
 }
 
 impl Printer {
     pub(crate) fn new() -> Self {
-        Self { gone: Cell::new(false) }
+        Self { gone: Cell::new(false), logs: Cell::new(false) }
+    }
+
+    /// From here on, nothing but log lines goes to stderr.
+    pub(crate) fn only_log(&self) {
+        self.logs.set(true);
     }
 
     /// A line of the result.
@@ -42,7 +49,11 @@ impl Printer {
 
     /// A line for the person who is watching.
     pub(crate) fn note(&self, line: impl Display) {
-        let _ = writeln!(anstream::stderr().lock(), "{line}");
+        if self.logs.get() {
+            tracing::info!("{line}");
+        } else {
+            let _ = writeln!(anstream::stderr().lock(), "{line}");
+        }
     }
 
     /// Without an end of line, at once: live displays.
@@ -52,12 +63,20 @@ impl Printer {
     }
 
     pub(crate) fn warning(&self, message: impl Display) {
+        if self.logs.get() {
+            tracing::warn!("{message}");
+            return;
+        }
         let style = AnsiColor::Yellow.on_default();
         self.note(format_args!("{style}warning:{style:#} {message}"));
     }
 
     /// The error, and apart from it what to do next.
     pub(crate) fn trouble(&self, trouble: &Trouble) {
+        if self.logs.get() {
+            tracing::error!(hint = trouble.hint.as_deref(), "{}", trouble.message);
+            return;
+        }
         self.note(format_args!("{BAD}error:{BAD:#} {}", trouble.message));
         if let Some(hint) = &trouble.hint {
             self.note(format_args!("{STRONG}hint:{STRONG:#} {hint}"));
@@ -124,7 +143,8 @@ pub(crate) fn log(verbose: u8, logging: Logging) {
         }
         _ => lines.event_format(Lines).boxed(),
     };
-    let subscriber = tracing_subscriber::registry().with(lines.with_filter(level).with_filter(ours));
+    let subscriber =
+        tracing_subscriber::registry().with(lines.with_filter(level).with_filter(ours));
     // Set once, at start: a second time can't be.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

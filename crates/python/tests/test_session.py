@@ -194,7 +194,7 @@ def test_its_end_and_what_remains_are_told(session: rolekeeper.Session) -> None:
     until = (session.expiration - datetime.now(timezone.utc)).total_seconds()
     assert abs(until - session.remaining) < 2
     assert 3500 < session.remaining <= 3601, "STS' Date has whole seconds"
-    assert session.generation == 1
+    assert session.generation >= 1
 
 
 def test_it_says_who_it_is(rolekeeper_sandbox: Sandbox) -> None:

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use rolekeeper::{Clock, FailureKind, Source, sources::Fetch};
+use rolekeeper::{Clock, Elapsed, FailureKind, Source, sources::Fetch};
 
 use super::exposition::Exposition;
 
@@ -53,7 +53,7 @@ pub struct FetchTimes {
 
 /// A source whose fetches are counted.
 #[derive(Debug)]
-pub(crate) struct Measured {
+pub struct Measured {
     source: Arc<dyn Source>,
     fetches: Arc<Fetches>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Measured {
 /// A fetch that is under way; one that is dropped was given up for the time it took.
 struct UnderWay<'a> {
     fetches: &'a Fetches,
-    since: rolekeeper::Elapsed,
+    since: Elapsed,
     outcome: Result<(), FailureKind>,
 }
 
@@ -130,7 +130,8 @@ impl FetchTimes {
 // === impl Measured ===
 
 impl Measured {
-    pub(crate) fn new(source: Arc<dyn Source>, fetches: Arc<Fetches>) -> Self {
+    /// Counts those of `source` in `fetches`, which the [`Role`](crate::Role) is to be told of.
+    pub fn new(source: Arc<dyn Source>, fetches: Arc<Fetches>) -> Self {
         Self { source, fetches }
     }
 }
@@ -177,7 +178,7 @@ impl Drop for UnderWay<'_> {
 
 #[cfg(test)]
 mod tests {
-    use rolekeeper::{Failure, sources::Callback};
+    use rolekeeper::{Failure, Issued, sources::Callback};
 
     use super::*;
 
@@ -219,7 +220,7 @@ mod tests {
         assert!(measured.fetch().await.is_err());
         assert_eq!(fetches.failed(FailureKind::Denied), 1);
 
-        let never = Callback::new("a test's", std::future::pending);
+        let never = Callback::new("a test's", || std::future::pending::<Result<Issued, Failure>>());
         let measured = Measured::new(Arc::new(never), Arc::clone(&fetches));
         let given_up = tokio::time::timeout(Duration::from_millis(1), measured.fetch()).await;
         assert!(given_up.is_err());

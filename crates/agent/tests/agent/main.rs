@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod activation;
+mod audit;
 mod config;
 mod container;
 mod credentials_file;
 #[cfg(target_os = "linux")]
 mod imds;
 mod local;
+mod operator;
 mod role_sources;
 mod support;
 #[cfg(target_os = "linux")]

@@ -63,6 +63,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> Result<Status, Trouble> {
+    if arguments.log == LogFormat::Json {
+        printer.only_log();
+    }
     // Before there is any other thread: it takes variables out of the environment.
     let mut inherited = Inherited::take().map_err(Trouble::usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

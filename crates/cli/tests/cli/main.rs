@@ -25,6 +25,7 @@ mod failures;
 mod help;
 mod python;
 mod sandbox;
+mod serve_log;
 mod whoami;
 mod write;
 mod wrong_use;

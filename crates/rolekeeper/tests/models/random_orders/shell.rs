@@ -67,7 +67,14 @@ struct Fetching<'a>(&'a Universe);
 impl Shell {
     pub(super) fn new(policy: RefreshPolicy) -> Self {
         let cell = Arc::new(Cell::new(true));
-        let engine = Arc::new(Engine::new("a test's".into(), Arc::clone(&cell), policy.clone(), 7, None, None));
+        let engine = Arc::new(Engine::new(
+            "a test's".into(),
+            Arc::clone(&cell),
+            policy.clone(),
+            7,
+            None,
+            None,
+        ));
         let universe = Arc::new(Universe {
             now: AtomicI64::new(0),
             fetching: AtomicUsize::new(0),
