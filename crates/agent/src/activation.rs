@@ -91,7 +91,17 @@ impl Inherited {
     /// an agent goes on with what it has.
     pub fn hand_over(&mut self, plan: &mut Plan) {
         for Listener { at, face } in &mut plan.listeners {
-            let Place::Address(address) = at else { continue };
+            let address = match at {
+                Place::Address(address) => address,
+                #[cfg(unix)]
+                Place::Path(_) => {
+                    if let Some(socket) = self.local.take() {
+                        *at = Place::InheritedUnix(socket);
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
             let tcp = match face {
                 Face::Container => self.container.as_mut(),
                 Face::Operator => self.operator.as_mut(),

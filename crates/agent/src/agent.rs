@@ -261,8 +261,11 @@ impl Place {
         let asked = match &self {
             Self::Address(address) => Asked::Address(*address),
             Self::Path(path) => Asked::Path(path.clone()),
-            // There is one at most.
-            Self::InheritedUnix(_) => Asked::Path(PathBuf::new()),
+            Self::InheritedUnix(listener) => {
+                let path = listener.local_addr().ok();
+                let path = path.and_then(|address| Some(address.as_pathname()?.to_owned()));
+                Asked::Path(path.unwrap_or_default())
+            }
             Self::Inherited(listener) => Asked::Address(
                 listener.local_addr().map_err(|error| Asked::Path(PathBuf::new()).cannot(error))?,
             ),

@@ -92,7 +92,7 @@ fn sessions(out: &mut Exposition, seen: &[Seen]) {
     family(
         "rolekeeper_session_remaining_seconds",
         "What the session still has; 0 if none is valid, absent while nobody wants one.",
-        |status| (!is_idle(status)).then(|| status.remaining.as_secs_f64()),
+        |status| (!is_idle(status)).then_some(status.remaining.as_secs_f64()),
     );
     family(
         "rolekeeper_session_expiration_timestamp_seconds",

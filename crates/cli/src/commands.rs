@@ -14,7 +14,7 @@ mod write;
 
 use std::time::Duration;
 
-use clap::Subcommand;
+use clap::{Args, FromArgMatches, Subcommand};
 
 use crate::{
     exit::{Status, Trouble},
@@ -59,6 +59,21 @@ impl Command {
             _ => Logging::Warnings,
         }
     }
+}
+
+/// The verb that is started for each answer, read without the options of all the others: that
+/// takes as long as the rest of its work. `None`, also for what it makes no sense of, is for the
+/// whole command line.
+pub(crate) fn quickly() -> Option<Command> {
+    const NAME: &str = "credential-process";
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    if words.first()? != NAME {
+        return None;
+    }
+    let parser = credential_process::Arguments::augment_args(clap::Command::new(NAME));
+    let matches = parser.try_get_matches_from(words).ok()?;
+    let arguments = credential_process::Arguments::from_arg_matches(&matches).ok()?;
+    Some(Command::CredentialProcess(arguments))
 }
 
 pub(crate) fn run(command: Command, printer: &Printer) -> Result<Status, Trouble> {

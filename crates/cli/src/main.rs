@@ -47,12 +47,9 @@ const LAST: usize = 900;
 fn main() -> std::process::ExitCode {
     harden();
     let printer = Printer::new();
-    let matches = match Arguments::command().try_get_matches() {
-        Ok(matches) => matches,
-        Err(error) => return exit::for_usage(&error).into(),
-    };
-    let Arguments { verbose, command } = match Arguments::from_arg_matches(&matches) {
-        Ok(arguments) => arguments,
+    let parsed = commands::quickly().map_or_else(parse, |command| Ok((0, command)));
+    let (verbose, command) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return exit::for_usage(&error).into(),
     };
     output::log(verbose, command.logging());
@@ -61,6 +58,12 @@ fn main() -> std::process::ExitCode {
         trouble.status
     });
     Status::into(status)
+}
+
+fn parse() -> Result<(u8, Command), clap::Error> {
+    let matches = Arguments::command().try_get_matches()?;
+    let Arguments { verbose, command } = Arguments::from_arg_matches(&matches)?;
+    Ok((verbose, command))
 }
 
 /// Credentials are in this process' memory: other processes of the same user may not read it, and

@@ -89,7 +89,7 @@ impl Event {
                 tracing::warn!(role, generation, access_key_id, "a service rejected the session");
             }
             EventKind::Expired => {
-                tracing::warn!(role, generation, "the session ended with no newer one")
+                tracing::warn!(role, generation, "the session ended with no newer one");
             }
             EventKind::LetGo => tracing::debug!(role, generation, "let an idle session go"),
         }

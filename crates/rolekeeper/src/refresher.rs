@@ -66,7 +66,9 @@ impl<W: World> Work<W> {
             match self.engine.next_task(self.world.now()) {
                 Task::Stop => return,
                 Task::Sleep(wakeup) => self.rest(wakeup).await,
-                Task::Fetch(attempt) => self.fetch(attempt).await,
+                // A fetch is large and short, the rest before it small and long: with room of its
+                // own it takes none from a resting refresher, of which there is one for each role.
+                Task::Fetch(attempt) => Box::pin(self.fetch(attempt)).await,
             }
         }
     }

@@ -19,7 +19,7 @@ pub(super) enum Kind {
 struct Escaped<'a>(&'a str);
 
 /// What a role's lines take, as measured.
-const BYTES_PER_ROLE: usize = 1200;
+const BYTES_PER_ROLE: usize = 900;
 
 impl Exposition {
     pub(super) fn with_room_for(roles: usize) -> Self {

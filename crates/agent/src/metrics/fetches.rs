@@ -220,7 +220,7 @@ mod tests {
         assert!(measured.fetch().await.is_err());
         assert_eq!(fetches.failed(FailureKind::Denied), 1);
 
-        let never = Callback::new("a test's", || std::future::pending::<Result<Issued, Failure>>());
+        let never = Callback::new("a test's", std::future::pending::<Result<Issued, Failure>>);
         let measured = Measured::new(Arc::new(never), Arc::clone(&fetches));
         let given_up = tokio::time::timeout(Duration::from_millis(1), measured.fetch()).await;
         assert!(given_up.is_err());
