@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: builds what is measured, measures it, and writes `bench/RESULTS.md`.
 
+use std::process::Command;
+
 use crate::{
     package, python,
     shell::{self, Outcome, cargo},
@@ -26,5 +28,35 @@ pub(crate) fn run() -> Outcome {
             .arg(root.join("crates/python/bench/side_by_side.py"))
             .arg("--append-to")
             .arg(root.join("bench/RESULTS.md")),
+    )?;
+    measure_agent(&["--append-to", "bench/RESULTS.md"])
+}
+
+/// The agent's table alone, printed and not written.
+pub(crate) fn agent() -> Outcome {
+    measure_agent(&[])
+}
+
+/// As people install it; the release build beside it.
+fn measure_agent(arguments: &[&str]) -> Outcome {
+    for profile in ["release", "dist"] {
+        shell::run(&mut cargo(&[
+            "build",
+            "--locked",
+            "--package",
+            "rolekeeper-cli",
+            "--profile",
+            profile,
+        ]))?;
+    }
+    shell::run(
+        Command::new("python3")
+            .current_dir(shell::root())
+            .arg("crates/agent/bench/side_by_side.py")
+            .arg("--program")
+            .arg(shell::target().join("release/rolekeeper"))
+            .arg("--dist")
+            .arg(shell::target().join("dist/rolekeeper"))
+            .args(arguments),
     )
 }

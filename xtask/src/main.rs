@@ -18,7 +18,8 @@ cargo xtask COMMAND
 
   test     format check, clippy, documentation, all tests: what has to pass before anything lands;
            with a WORD, the steps alone that have it in their names
-  bench    the benchmark: ratios side by side in one run; writes bench/RESULTS.md
+  bench    the benchmark: ratios side by side in one run; writes bench/RESULTS.md;
+           `bench agent`: the agent's part alone, printed and not written
   wheel    the Python package, with the command in it; into target/wheels";
 
 fn main() -> ExitCode {
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let outcome = match (arguments.next().as_deref(), arguments.next()) {
         (Some("test"), only) => test::run(only.as_deref()),
         (Some("bench"), None) => bench::run(),
+        (Some("bench"), Some(part)) if part == "agent" => bench::agent(),
         (Some("wheel"), None) => {
             wheel::build().map(|wheel| shell::say(&format!("\n{}", wheel.display())))
         }

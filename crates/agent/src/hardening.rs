@@ -82,8 +82,12 @@ fn may_lock_all() -> bool {
     if getrlimit(Resource::Memlock).current.is_none() {
         return true;
     }
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // The kernel asks for the capability of the machine, not of a container with users of its own.
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let users = read("/proc/self/uid_map");
+    let is_machine = users.split_whitespace().eq(["0", "0", "4294967295"]);
+    let status = read("/proc/self/status");
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let bits = effective.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0);
-    bits >> CAP_IPC_LOCK & 1 == 1
+    is_machine && bits >> CAP_IPC_LOCK & 1 == 1
 }

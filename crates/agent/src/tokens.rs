@@ -117,7 +117,7 @@ impl Tokens {
             }
             None => None,
         };
-        self.take(token, written);
+        self.take(&token, written.as_ref());
         Ok(())
     }
 
@@ -141,7 +141,7 @@ impl Tokens {
         }
         match read(path) {
             Ok((token, written)) => {
-                self.take(token, Some(written));
+                self.take(&token, Some(&written));
                 true
             }
             Err(error) => {
@@ -151,10 +151,10 @@ impl Tokens {
         }
     }
 
-    fn take(&self, newest: Secret, written: Option<Written>) {
+    fn take(&self, newest: &Secret, written: Option<&Written>) {
         self.accepted.rcu(|old| {
             let before = Some((old.newest.clone(), now().after(GRACE)));
-            Accepted { newest: newest.clone(), before, written: written.clone() }
+            Accepted { newest: newest.clone(), before, written: written.cloned() }
         });
     }
 }
@@ -219,5 +219,69 @@ fn checked(token: &str) -> io::Result<Secret> {
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tokens").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(path: &Path, token: &str) {
+        private_file::replace(path, token.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_made_for_this_user_alone_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens/etl");
+        let made = Tokens::in_file(&path).unwrap().newest();
+        assert_eq!(fs::read_to_string(&path).unwrap(), made.expose());
+        assert_eq!(made.expose().len(), 2 * RANDOM_BYTES, "and no newline");
+        private_file::check_privacy(&path).unwrap();
+        assert_eq!(Tokens::in_file(&path).unwrap().newest(), made, "over a restart");
+    }
+
+    #[test]
+    fn a_file_written_anew_rotates_the_token_and_the_one_before_is_taken_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("etl");
+        write(&path, "the first token of all");
+        let tokens = Tokens::in_file(&path).unwrap();
+        write(&path, "the second token");
+        assert!(tokens.admit(b"the second token"));
+        assert!(tokens.admit(b"the first token of all"));
+        assert!(!tokens.admit(b"the third token of all"));
+    }
+
+    #[test]
+    fn a_rotation_is_in_the_file_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("etl");
+        let tokens = Tokens::in_file(&path).unwrap();
+        let before = tokens.newest();
+        tokens.rotate().unwrap();
+        assert_ne!(tokens.newest(), before);
+        assert_eq!(fs::read_to_string(&path).unwrap(), tokens.newest().expose());
+        assert!(tokens.admit(before.expose().as_bytes()));
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused_and_not_shown() {
+        for text in ["", "short", "sixteen letters\n", "sixteen letters\u{e9}", &"x".repeat(4097)] {
+            let error = Tokens::fixed(&Secret::new(text)).unwrap_err().to_string();
+            assert!(text.is_empty() || !error.contains(text), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("etl");
+        write(&path, "a token that is long enough");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = Tokens::in_file(&path).unwrap_err().to_string();
+        assert!(error.contains("mode 640") && error.contains("chmod 600"), "{error}");
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn of(inode: u32, mut peer: Peer) -> io::Result<Peer> {
         let why = "no process is seen to hold the client's end of it";
         return Err(io::Error::new(io::ErrorKind::NotFound, why));
     };
-    let all = found.fold(first, Process::and);
+    let all = found.fold(first, |one, other| one.and(&other));
     (peer.pid, peer.gids, peer.executable) = (Some(all.pid), all.gids, all.executable);
     Ok(peer)
 }
@@ -43,7 +43,7 @@ impl Process {
     }
 
     /// What is true of both: whoever reads from the socket may be either.
-    fn and(mut self, other: Self) -> Self {
+    fn and(mut self, other: &Self) -> Self {
         self.gids.retain(|gid| other.gids.contains(gid));
         if self.executable != other.executable {
             self.executable = None;

@@ -8,6 +8,8 @@ mod config;
 mod container;
 mod credentials_file;
 #[cfg(target_os = "linux")]
+mod hardened;
+#[cfg(target_os = "linux")]
 mod imds;
 mod local;
 mod operator;
