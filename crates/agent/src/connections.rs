@@ -31,7 +31,7 @@ use crate::{
 
 /// From a connection's beginning, or its last answer, to the end of the next request's headers. An
 /// SDK sends them at once; a connection that is kept may rest for so long.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A GET with a token and a few headers; more is no SDK's.
 const MOST_HEADERS: usize = 32;

@@ -2,14 +2,21 @@
 //!
 //! Made once a session, not once a request, and wiped when nobody needs it any more.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use rolekeeper::Session;
+use rolekeeper::{Session, WallTime};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 /// A document is some 1.5 KB, most of it the session token: enough that it never moves and leaves
 /// a copy behind that nobody wipes.
 const ROOM: usize = 8 * 1024;
+
+/// Go's SDKs sign with a session until the very end they were told (`credential_process`, short
+/// sessions over IMDS), and a call takes time to arrive: they are told a little less, of a short
+/// session a tenth at most.
+const SPARE: Duration = Duration::from_secs(10);
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -73,7 +80,7 @@ pub fn process(session: &Session) -> Bytes {
         access_key_id: &credentials.access_key_id,
         secret_access_key: credentials.secret_access_key.expose(),
         session_token: credentials.session_token.expose(),
-        expiration: session.expiration().to_string(),
+        expiration: told_end(session).to_string(),
         account_id: session.account_id(),
     })
 }
@@ -87,11 +94,16 @@ impl<'a> Container<'a> {
             token: credentials.session_token.expose(),
             // In the local clock's terms, since that is what clients compare it with; in whole
             // seconds of UTC, since JavaScript's pattern and Rust's parser take no other form.
-            expiration: session.expiration().to_string(),
+            expiration: told_end(session).to_string(),
             account_id: session.account_id(),
             role_arn: session.assumed_role_arn(),
         }
     }
+}
+
+/// When clients are to take the session as over.
+fn told_end(session: &Session) -> WallTime {
+    session.expiration().before((session.lifetime() / 10).min(SPARE))
 }
 
 fn wiped_at_the_end(document: &impl Serialize) -> Bytes {

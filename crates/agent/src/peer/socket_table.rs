@@ -35,8 +35,10 @@ pub(super) fn look_up(own: SocketAddr, other: SocketAddr) -> io::Result<Row> {
     // Where the client's end has gone, the kernel answers with a listener at that port, if there is
     // one; and of an end that nobody holds any more it doesn't know the user.
     let is_alive = [TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2].contains(&header.state);
-    let is_it = (id.source_address, id.source_port) == (own.ip(), own.port())
-        && (id.destination_address, id.destination_port) == (other.ip(), other.port());
+    // Of a client whose socket is of IPv6, as Java's are, it says `::ffff:127.0.0.1`.
+    let is_it = (id.source_address.to_canonical(), id.source_port) == (own.ip(), own.port())
+        && (id.destination_address.to_canonical(), id.destination_port)
+            == (other.ip(), other.port());
     if !is_alive || !is_it || header.inode == 0 {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the client's end of it has gone"));
     }

@@ -29,7 +29,7 @@ Examples:
   rolekeeper exec --role-arn arn:aws:iam::123456789012:role/etl -- python job.py
   rolekeeper exec --profile etl -- aws s3 sync ./data s3://bucket
   rolekeeper exec --role-arn ROLE_A --role-arn ROLE_B -- program  # A assumes B
-  rolekeeper exec --profile etl --imds -- old-program # only knows EC2's metadata
+  rolekeeper exec --profile etl --imds -- program     # that only knows EC2
   rolekeeper exec --profile etl --env -- old-program  # ends with the session")]
 pub(crate) struct Arguments {
     /// Set plain variables instead (AWS_ACCESS_KEY_ID, …); they are never refreshed

@@ -2,8 +2,10 @@
 
 use crate::support::Home;
 
-const VERBS: [&str; 9] = [
+const VERBS: [&str; 11] = [
     "exec",
+    "serve",
+    "status",
     "write",
     "credential-process",
     "export",
