@@ -101,7 +101,7 @@ class Chapter:
             check=False,
         )
         assert run.returncode == 0, (
-            f"{self} failed; {file.name} has the line numbers of {self.guide.name}\n"
+            f"{self} failed with {run.returncode}; {file.name} has the line numbers of {self.guide.name}\n"
             f"{run.stdout[-4000:]}\n{run.stderr[-8000:]}"
         )
         return run.stdout
