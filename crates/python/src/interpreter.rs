@@ -10,7 +10,7 @@ use std::{
     future::Future,
     process,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -52,6 +52,12 @@ impl Inside {
         let inside = Self;
         (!IS_CLOSING.load(Ordering::SeqCst)).then_some(inside)
     }
+
+    /// One more, since somebody is inside already.
+    fn another(&self) -> Self {
+        INSIDE.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
 }
 
 impl Drop for Inside {
@@ -59,6 +65,20 @@ impl Drop for Inside {
         // A forked child forgets its parent's threads in the middle of things.
         let fewer = |count: usize| count.checked_sub(1);
         let _ = INSIDE.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer);
+    }
+}
+
+/// A thread of Python's that was started and does not run yet. The interpreter's end waits for it:
+/// CPython 3.10 frees what such a thread starts with, and the thread then dies of it, with the
+/// whole process.
+#[pyclass(frozen, module = "rolekeeper._rolekeeper")]
+pub(crate) struct Starting(Mutex<Option<Inside>>);
+
+#[pymethods]
+impl Starting {
+    /// It runs.
+    fn done(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -78,9 +98,9 @@ pub(crate) fn call_apart(
         .name("rolekeeper-python".into())
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            attach(|py| {
-                let started = which(py)
-                    .and_then(|call| py.import("_thread")?.call_method1("start_new_thread", call));
+            let inside = Inside::enter()?;
+            Python::try_attach(|py| {
+                let started = which(py).and_then(|call| start_thread(py, &inside, call));
                 if let Err(error) = started {
                     error.write_unraisable(py, None);
                 }
@@ -88,6 +108,19 @@ pub(crate) fn call_apart(
         });
     // Whoever waits for the call notices that it was dropped.
     drop(handed_over);
+}
+
+/// Has a thread of Python's own call a function. Whoever is inside stays there until it runs.
+fn start_thread(
+    py: Python<'_>,
+    inside: &Inside,
+    (function, arguments): (Py<PyAny>, Py<PyTuple>),
+) -> PyResult<()> {
+    let starting = Starting(Mutex::new(Some(inside.another())));
+    let start = py.import("rolekeeper._callbacks")?.getattr("start")?;
+    py.import("_thread")?
+        .call_method1("start_new_thread", (start, (starting, function, arguments)))?;
+    Ok(())
 }
 
 /// Waits for `future` with the interpreter released. `Ctrl-C` and the interpreter's end are heard

@@ -23,7 +23,7 @@ mod _rolekeeper {
         callback::Request,
         clock::{Clock, default_clock, set_default_clock},
         events::{Event, Events},
-        interpreter::{before_fork, close, forked_child, forked_parent},
+        interpreter::{Starting, before_fork, close, forked_child, forked_parent},
         keeper::Keeper,
         source::{Base, Source, caller_identity, sort_sts_code},
         status::Status,

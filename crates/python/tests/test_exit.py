@@ -31,6 +31,7 @@ MOMENTS = (
     "observer_runs",
     "observer_is_busy",
     "opened_just_now",
+    "thread_starts",
     "dropped_while_it_fetches",
 )
 

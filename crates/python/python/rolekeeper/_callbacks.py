@@ -27,6 +27,16 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+def start(
+    starting: _rolekeeper.Starting,
+    function: Callable[..., object],
+    arguments: tuple[object, ...],
+) -> None:
+    """Calls ``function``, on a thread that was started for it."""
+    starting.done()
+    function(*arguments)
+
+
 def run(request: _rolekeeper.Request, function: Callable[[], Any]) -> None:
     """Answers `request` with what `function` returns or raises."""
     request.begin()
