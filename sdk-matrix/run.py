@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import table
@@ -79,8 +80,6 @@ class Matrix:
                 issued, refused = service.sessions()
                 name = type(service).__name__
                 print(f"{name}: {issued} sessions issued, {refused} refused", file=sys.stderr)
-                if not refused:
-                    raise Trouble(f"{name}: nobody noticed the outage")
             return rows
         finally:
             for thing in reversed(self.running):
@@ -116,13 +115,26 @@ class Matrix:
             thread.start()
             time.sleep(0.15)
         time.sleep(max(0.0, self.pace.run * 0.5 - (time.monotonic() - begun)))
-        for service in self.services:
-            service.outage(self.pace.outage)
+        with ThreadPoolExecutor() as each:
+            list(each.map(self.outage, self.services))
         for thread in threads:
             thread.join()
         if troubles:
             raise Trouble("\n".join(troubles))
         return [rows[number] for number in sorted(rows)]
+
+
+    def outage(self, service: Sandbox | Moto) -> None:
+        """Counts from the first call that it refuses: it can't go by unnoticed."""
+        _, refused_before = service.sessions()
+        end = time.monotonic() + self.pace.lifetime
+        service.down()
+        while service.sessions()[1] == refused_before:
+            if time.monotonic() > end:
+                raise Trouble(f"{type(service).__name__}: nobody noticed the outage")
+            time.sleep(self.pace.pause)
+        time.sleep(self.pace.outage)
+        service.up()
 
 
 def tried(

@@ -38,10 +38,12 @@ class Sandbox:
     def witness(self) -> Witness:
         return Witness(self.sts)
 
-    def outage(self, seconds: int) -> None:
+    def down(self) -> None:
         """STS gives no session to anybody; those that were issued are still good."""
-        down = {"from_seconds": 0, "until_seconds": seconds}
-        self.admin("PUT", "faults", {"only": ["AssumeRole"], "down": down})
+        self.admin("PUT", "faults", {"only": ["AssumeRole"], "close_connection": True})
+
+    def up(self) -> None:
+        self.admin("DELETE", "faults")
 
     def sessions(self) -> tuple[int, int]:
         """How many were issued, and how often that failed."""
@@ -70,7 +72,7 @@ class Moto:
     def __init__(self, moto_server: Path, folder: Path, lifetime: int) -> None:
         self.lifetime = lifetime
         self.ends: dict[str, float] = {}
-        self.down_until = 0.0
+        self.is_down = False
         self.issued = self.refused = 0
         self.lock = threading.Lock()
         environment = clean_environment(folder)
@@ -94,8 +96,11 @@ class Moto:
     def witness(self) -> Witness:
         return _S3Gate(self)
 
-    def outage(self, seconds: int) -> None:
-        self.down_until = time.monotonic() + seconds
+    def down(self) -> None:
+        self.is_down = True
+
+    def up(self) -> None:
+        self.is_down = False
 
     def sessions(self) -> tuple[int, int]:
         return self.issued, self.refused
@@ -110,7 +115,7 @@ class _StsGate(Witness):
         super().__init__(moto.url)
 
     def refusal(self, key: str | None) -> tuple[int, bytes] | None:
-        if time.monotonic() >= self.moto.down_until:
+        if not self.moto.is_down:
             return None
         with self.moto.lock:
             self.moto.refused += 1

@@ -21,9 +21,9 @@ $ cargo xtask test "SDK matrix"
 
 which leaves this file alone while nothing but its counts would change.
 
-- Sessions last {lifetime} s (STS gives none under 900 s), and the outage {outage} s. Where a client can't
-  do with little time left, they last 30 minutes on a clock that runs {rate} times as fast, and the
-  outage {long_outage} minutes.
+- Sessions last {lifetime} s (STS gives none under 900 s), and the outage {outage} s from the first call
+  that it refuses. Where a client can't do with little time left, they last 30 minutes on a clock
+  that runs {rate} times as fast, and the outage {long_outage} minutes.
 - A client has one try for each call (`AWS_MAX_ATTEMPTS=1`): a second one would hide a failure. What
   goes over the wire is counted as well: "failed" counts refusals that the client doesn't tell of,
   and "sessions" counts the keys that calls were signed with.
