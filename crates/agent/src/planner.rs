@@ -35,10 +35,13 @@ pub struct Checked {
     sources: Vec<(Arc<dyn Source>, Fingerprint)>,
 }
 
+/// A role that is served, and enough of its configuration to know it again.
 #[derive(Debug)]
 struct Known {
-    config: RoleConfig,
-    fingerprint: Fingerprint,
+    sessions: Fingerprint,
+    /// Of the sessions and of all the rest.
+    whole: Fingerprint,
+    token: TokenConfig,
     role: Role,
     _rotation: Option<Rotation>,
 }
@@ -71,6 +74,11 @@ impl Checked {
     pub fn config(&self) -> &Config {
         &self.config
     }
+
+    /// What is to be bound for it.
+    pub fn listeners(&self) -> Vec<Listener> {
+        listeners(&self.config)
+    }
 }
 
 // === impl Planner ===
@@ -91,7 +99,8 @@ impl Planner {
     }
 
     /// The plan for this configuration. Sessions of roles that are new in it are fetched from here
-    /// on; those of roles that are gone end. Call it within a runtime.
+    /// on; those of roles that are gone end, so have its [listeners](Checked::listeners) bound
+    /// before. Call it within a runtime.
     ///
     /// # Errors
     /// A token that can't be had. Everything stays as it was.
@@ -111,12 +120,13 @@ impl Planner {
             return Err(problems);
         }
         let listeners = listeners(&config);
-        let mut before = std::mem::take(&mut self.known);
+        let mut before =
+            std::mem::replace(&mut self.known, HashMap::with_capacity(config.roles.len()));
         let roles = std::mem::take(&mut config.roles).into_iter().zip(sources).zip(tokens);
         for ((role, (source, fingerprint)), tokens) in roles {
             let old = before.remove(&role.name);
-            let known = self.role(role, source, fingerprint, tokens, old);
-            self.known.insert(known.config.name.clone(), known);
+            let name = role.name.clone();
+            self.known.insert(name, self.role(role, source, fingerprint, tokens, old));
         }
         for name in before.keys() {
             self.let_go(name);
@@ -129,36 +139,36 @@ impl Planner {
         &self,
         config: RoleConfig,
         source: Arc<dyn Source>,
-        fingerprint: Fingerprint,
+        sessions: Fingerprint,
         tokens: Arc<Tokens>,
         old: Option<Known>,
     ) -> Known {
-        let is_same = old.as_ref().is_some_and(|old| {
-            old.fingerprint == fingerprint && old.config.makes_the_same_sessions(&config)
-        });
-        // However often its configuration changes, a role's fetches are counted on.
+        let whole = sessions.and(&config);
+        let old = match old {
+            Some(old) if old.whole == whole => return old,
+            old => old,
+        };
+        if old.as_ref().is_some_and(|old| old.sessions != sessions) {
+            self.let_go(&config.name);
+        }
+        // However often its configuration changes, a role's fetches and reads are counted on.
         let counted = old.as_ref().and_then(|old| old.role.fetches().cloned());
         let fetches =
             counted.unwrap_or_else(|| Arc::new(Fetches::new(Arc::clone(&self.fetch_times))));
-        if let Some(old) = old {
-            if is_same && old.config == config {
-                return old;
-            }
-            if !is_same {
-                self.let_go(&config.name);
-            }
-        }
         let measured = || Measured::new(source, Arc::clone(&fetches));
         let credentials: RefreshableCredentials =
             self.keyring.get_or_insert(config.name.clone(), measured);
         let mut role =
             Role::new(config.name.clone(), credentials, Arc::clone(&tokens), config.allow.clone())
                 .with_fetches(fetches);
+        if let Some(old) = old {
+            role = role.counting_on(&old.role);
+        }
         if let Some(profile) = config.only_profile() {
             role = role.made_of(profile.to_owned(), AwsFilePaths::of_this_process());
         }
         let rotation = config.rotate_token.map(|every| Rotation::start(tokens, every));
-        Known { config, fingerprint, role, _rotation: rotation }
+        Known { sessions, whole, token: config.token, role, _rotation: rotation }
     }
 
     fn let_go(&self, name: &RoleName) {
@@ -169,7 +179,7 @@ impl Planner {
 
     fn tokens(&self, config: &Config, role: &RoleConfig) -> io::Result<Arc<Tokens>> {
         if let Some(known) = self.known.get(&role.name)
-            && known.config.token == role.token
+            && known.token == role.token
             && known.role.tokens().file().map(ToOwned::to_owned) == config.token_file(role)
         {
             return Ok(known.role.shared_tokens());

@@ -26,6 +26,8 @@ use crate::{
 /// least patient of the SDKs that don't simply ask again.
 pub(crate) const CONTAINER_HOLD: Duration = Duration::from_millis(1500);
 
+static ANYBODY: Rule = Rule { uids: Vec::new(), gids: Vec::new(), executables: Vec::new() };
+
 /// One role, shared by all who serve it.
 #[derive(Clone)]
 pub struct Role(Arc<Inner>);
@@ -34,9 +36,10 @@ struct Inner {
     name: RoleName,
     credentials: RefreshableCredentials,
     tokens: Arc<Tokens>,
-    rule: Rule,
+    // What most roles don't have takes no room in them: an agent may serve thousands.
+    rule: Option<Box<Rule>>,
     /// The profile that it is made of, and of which files, if it is made of nothing else.
-    profile: Option<(String, AwsFilePaths)>,
+    profile: Option<Box<(String, AwsFilePaths)>>,
     container: Made,
     instance: Made,
     counters: Counters,
@@ -76,6 +79,7 @@ impl Role {
     ) -> Self {
         let (container, instance, counters, readers) = Default::default();
         let (tokens, profile, fetches) = (tokens.into(), None, None);
+        let rule = (rule != ANYBODY).then(|| Box::new(rule));
         Self(Arc::new(Inner {
             name,
             credentials,
@@ -95,7 +99,7 @@ impl Role {
         let Self(mut inner) = self;
         // It has just been made: there is no other handle.
         if let Some(inner) = Arc::get_mut(&mut inner) {
-            inner.profile = Some((profile, files));
+            inner.profile = Some(Box::new((profile, files)));
         }
         Self(inner)
     }
@@ -111,8 +115,22 @@ impl Role {
         Self(inner)
     }
 
+    /// The same, going on from what has happened to the readers of `old`.
+    #[must_use]
+    pub(crate) fn counting_on(self, old: &Self) -> Self {
+        let Counters { reads, held, unavailable } = self.counters();
+        let before = old.counters();
+        for (count, old) in
+            [(reads, &before.reads), (held, &before.held), (unavailable, &before.unavailable)]
+        {
+            count.fetch_add(old.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self
+    }
+
     pub(crate) fn is_made_of(&self, profile: &str, files: &AwsFilePaths) -> bool {
-        self.0.profile.as_ref().is_some_and(|(name, own)| name == profile && own == files)
+        let own = self.0.profile.as_deref();
+        own.is_some_and(|(name, own)| name == profile && own == files)
     }
 
     /// Its name, which is part of its path.
@@ -136,7 +154,7 @@ impl Role {
 
     /// Whom it may be served to.
     pub fn rule(&self) -> &Rule {
-        &self.0.rule
+        self.0.rule.as_deref().unwrap_or(&ANYBODY)
     }
 
     /// What has happened to its readers.

@@ -14,7 +14,7 @@ use crate::peer::{Depth, Peer};
 /// assert!(!rule.admits(&Peer { uid: Some(0), ..Peer::default() }));
 /// assert!(!rule.admits(&Peer::default())); // who is not known is not admitted
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// Users, by id.
     pub uids: Vec<u32>,

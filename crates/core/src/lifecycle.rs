@@ -20,7 +20,8 @@ pub use view::{Counters, Event, Offer, Read, Wake, Wakeup};
 /// See the crate's documentation for how a shell drives it.
 #[derive(Debug)]
 pub struct Lifecycle {
-    policy: RefreshPolicy,
+    /// Shared: thousands of roles go by one.
+    policy: Arc<RefreshPolicy>,
     chance: Chance,
     held: Option<Held>,
     fetching: Option<Attempt>,
@@ -82,7 +83,8 @@ impl Lifecycle {
     /// read.
     ///
     /// `seed` decides the jitter: give each lifecycle its own.
-    pub fn new(policy: RefreshPolicy, seed: u64) -> Self {
+    pub fn new(policy: impl Into<Arc<RefreshPolicy>>, seed: u64) -> Self {
+        let policy = policy.into();
         let wanted = policy.is_background();
         Self {
             policy,
@@ -334,7 +336,12 @@ impl Lifecycle {
 
     /// The oldest event not yet taken.
     pub fn next_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let next = self.events.pop_front();
+        if next.is_none() {
+            // Whoever rests keeps no room for what seldom happens.
+            self.events = VecDeque::new();
+        }
+        next
     }
 
     /// The session that is held, valid or not.
@@ -368,7 +375,7 @@ impl Lifecycle {
     }
 
     /// The policy it runs by.
-    pub fn policy(&self) -> &RefreshPolicy {
+    pub fn policy(&self) -> &Arc<RefreshPolicy> {
         &self.policy
     }
 }

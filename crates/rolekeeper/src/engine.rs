@@ -14,7 +14,7 @@ use rolekeeper_core::{
     Counters, Failure, Issued, Lifecycle, Moment, Read, RefreshMode, RefreshPolicy, Refusal,
     Session, Wake, Wakeup,
 };
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, broadcast, futures::Notified};
 
 use super::{
     cell::Cell,
@@ -32,8 +32,8 @@ pub(crate) struct Engine {
     name: StdArc<str>,
     cell: Arc<Cell>,
     state: Mutex<State>,
-    /// The number of the last attempt that has ended.
-    ended: watch::Sender<u64>,
+    /// Tells those who wait for an attempt that it may have ended.
+    progress: Notify,
     /// Tells the refresher that something has changed.
     nudge: Notify,
     /// Made for the first who watches: its room for events is most of what an idle role would
@@ -48,6 +48,8 @@ pub(crate) struct Observer(Arc<dyn Fn(&Event) + Send + Sync>);
 
 struct State {
     lifecycle: Lifecycle,
+    /// The number of the last attempt that has ended.
+    ended: u64,
     has_refresher: bool,
     /// The attempt whose task has gone with its runtime; the next one at work goes on with it.
     orphan: Option<u64>,
@@ -79,7 +81,7 @@ impl Engine {
     pub(crate) fn new(
         name: StdArc<str>,
         cell: Arc<Cell>,
-        policy: RefreshPolicy,
+        policy: StdArc<RefreshPolicy>,
         seed: u64,
         heirloom: Option<(Moment, Arc<Session>)>,
         observer: Option<Observer>,
@@ -96,12 +98,13 @@ impl Engine {
             cell,
             state: Mutex::new(State {
                 lifecycle,
+                ended: 0,
                 has_refresher: false,
                 orphan: None,
                 has_lost_runtime: false,
                 is_shut_down: false,
             }),
-            ended: watch::Sender::new(0),
+            progress: Notify::new(),
             nudge: Notify::new(),
             events: OnceLock::new(),
             observer,
@@ -205,8 +208,8 @@ impl Engine {
     }
 
     /// Resolves when something has changed that the refresher must know of.
-    pub(crate) async fn nudged(&self) {
-        self.nudge.notified().await;
+    pub(crate) fn nudged(&self) -> Notified<'_> {
+        self.nudge.notified()
     }
 
     /// The source is asked from now on, after the fetch has waited for its turn.
@@ -220,30 +223,31 @@ impl Engine {
             Ok(issued) => lifecycle.fetched(now, issued),
             Err(failure) => lifecycle.failed(now, failure),
         });
-        // The next attempt may have ended before this line.
-        self.ended.send_if_modified(|last| {
-            let is_newer = *last < attempt;
-            *last = attempt.max(*last);
-            is_newer
-        });
+        {
+            let mut state = self.lock();
+            // The next attempt may have ended before this line.
+            state.ended = state.ended.max(attempt);
+        }
+        self.progress.notify_waiters();
         self.nudge.notify_one();
     }
 
     /// Resolves when `attempt` has ended, or everything has; with `false`, when nobody is at work
     /// any more and the caller is to start another.
     pub(crate) async fn has_ended(&self, attempt: u64) -> bool {
-        let mut ended = self.ended.subscribe();
         loop {
-            if *ended.borrow_and_update() >= attempt {
-                return true;
+            // From here on nothing is missed, also while this looks.
+            let progress = self.progress.notified();
+            {
+                let state = self.lock();
+                if state.ended >= attempt {
+                    return true;
+                }
+                if state.is_adrift() {
+                    return false;
+                }
             }
-            if self.lock().is_adrift() {
-                return false;
-            }
-            // An error means that the engine is gone; then nobody is left to wait.
-            if ended.changed().await.is_err() {
-                return true;
-            }
+            progress.await;
         }
     }
 
@@ -298,7 +302,7 @@ impl Engine {
         if state.is_adrift() {
             self.tell(now, &mut state);
             drop(state);
-            self.ended.send_modify(|_| {});
+            self.progress.notify_waiters();
         }
     }
 
@@ -311,12 +315,13 @@ impl Engine {
     pub(crate) fn shut_down(&self, now: Moment) {
         let mut state = self.lock();
         state.is_shut_down = true;
-        let policy = state.lifecycle.policy().clone();
+        let policy = StdArc::clone(state.lifecycle.policy());
         state.lifecycle = Lifecycle::new(policy, 0);
         state.orphan = None;
+        state.ended = u64::MAX;
         self.tell(now, &mut state);
         drop(state);
-        self.ended.send_replace(u64::MAX);
+        self.progress.notify_waiters();
         self.nudge.notify_one();
     }
 

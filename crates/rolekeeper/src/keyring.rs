@@ -41,7 +41,7 @@ use crate::{
 /// ```
 pub struct Keyring<K> {
     keys: RwLock<HashMap<K, RefreshableCredentials>>,
-    policy: RefreshPolicy,
+    policy: Arc<RefreshPolicy>,
     clock: Clock,
     pace: Arc<Pace>,
 }
@@ -51,7 +51,7 @@ impl<K: Eq + Hash> Keyring<K> {
     pub fn new() -> Self {
         Self {
             keys: RwLock::default(),
-            policy: RefreshPolicy::default(),
+            policy: Arc::default(),
             clock: Clock::default(),
             pace: Arc::new(Pace::new(DEFAULT_PACE)),
         }
@@ -60,7 +60,7 @@ impl<K: Eq + Hash> Keyring<K> {
     /// When its roles are refreshed, and when they are let go ([`RefreshPolicy::with_idle_after`]).
     #[must_use]
     pub fn with_policy(mut self, policy: RefreshPolicy) -> Self {
-        self.policy = policy;
+        self.policy = Arc::new(policy);
         self
     }
 
@@ -92,7 +92,7 @@ impl<K: Eq + Hash> Keyring<K> {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             Builder::shared(Arc::new(source()))
-                .policy(self.policy.clone())
+                .policy(Arc::clone(&self.policy))
                 .clock(self.clock.clone())
                 .pace(Arc::clone(&self.pace))
                 .build()

@@ -23,6 +23,7 @@ mod engine;
 mod error;
 mod events;
 pub mod fork;
+mod futures;
 mod keyring;
 mod pace;
 mod park;

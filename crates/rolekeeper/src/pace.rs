@@ -62,34 +62,41 @@ impl Pace {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Resolves when it is this fetch's turn.
-    pub(crate) async fn turn(self: &Arc<Self>, account: &str, remaining: Duration, now: Elapsed) {
-        while !self.queued(account, remaining, now).await {}
+    /// Resolves when it is this fetch's turn. `who` tells the account and how much the session has
+    /// left, asked for each time it queues up.
+    pub(crate) async fn turn(self: &Arc<Self>, who: impl Fn() -> (String, Duration, Elapsed)) {
+        while let Some(went) = self.queue(who()) {
+            // An error means that the usher has gone with its runtime, which need not be ours.
+            if went.await.is_ok() {
+                return;
+            }
+        }
     }
 
-    /// False when the usher has gone with its runtime, which need not be ours.
-    async fn queued(self: &Arc<Self>, account: &str, remaining: Duration, now: Elapsed) -> bool {
-        let (went, needs_usher) = {
-            let mut accounts = self.lock();
-            let entry = accounts.entry(account.to_owned()).or_default();
-            // The usher stays for one gap after the last one that it let go.
-            if !entry.has_usher && entry.free_at.is_none_or(|at| now >= at) {
-                entry.free_at = Some(now.after(self.gap));
-                return true;
-            }
-            let (go, went) = oneshot::channel();
-            entry.arrivals += 1;
-            entry.waiting.push(Reverse(Waiter { remaining, arrival: entry.arrivals, go }));
-            let first = entry.free_at.map_or(Duration::ZERO, |at| at.since(now));
-            let needs_usher = !std::mem::replace(&mut entry.has_usher, true);
-            (went, needs_usher.then_some(first))
-        };
-        if let Some(first) = needs_usher {
-            let (pace, account) = (Arc::clone(self), account.to_owned());
-            let mut usher = Usher { pace, account, is_done: false };
+    /// `None` if it may go at once. No future: thousands may wait here, and each weighs no more
+    /// than what it waits for.
+    fn queue(
+        self: &Arc<Self>,
+        (account, remaining, now): (String, Duration, Elapsed),
+    ) -> Option<oneshot::Receiver<()>> {
+        let mut accounts = self.lock();
+        let entry = accounts.entry(account.clone()).or_default();
+        // The usher stays for one gap after the last one that it let go.
+        if !entry.has_usher && entry.free_at.is_none_or(|at| now >= at) {
+            entry.free_at = Some(now.after(self.gap));
+            return None;
+        }
+        let (go, went) = oneshot::channel();
+        entry.arrivals += 1;
+        entry.waiting.push(Reverse(Waiter { remaining, arrival: entry.arrivals, go }));
+        let first = entry.free_at.map_or(Duration::ZERO, |at| at.since(now));
+        let has_usher = std::mem::replace(&mut entry.has_usher, true);
+        drop(accounts);
+        if !has_usher {
+            let mut usher = Usher { pace: Arc::clone(self), account, is_done: false };
             tokio::spawn(async move { usher.serve(first).await });
         }
-        went.await.is_ok()
+        Some(went)
     }
 
     /// Lets the most urgent go; false when nobody waits any more.

@@ -65,7 +65,7 @@ struct Inner {
     name: Arc<str>,
     source: Arc<dyn Source>,
     clock: Clock,
-    policy: RefreshPolicy,
+    policy: Arc<RefreshPolicy>,
     seed: u64,
     cell: Arc<Cell>,
     engine: ArcSwap<Engine>,
@@ -285,7 +285,7 @@ impl Inner {
             let seed = self.seed ^ u64::from(std::process::id());
             let observer = found.observer.clone();
             let (name, cell) = (Arc::clone(&self.name), Arc::clone(&self.cell));
-            let own = Engine::new(name, cell, self.policy.clone(), seed, heirloom, observer);
+            let own = Engine::new(name, cell, Arc::clone(&self.policy), seed, heirloom, observer);
             // The parent's engine may have been locked in the middle of anything: never touched,
             // never dropped.
             std::mem::forget(Arc::clone(&found));

@@ -1,11 +1,8 @@
 //! The refresher: the one task that asks the source, apart from every reader.
 
 use std::{
-    any::Any,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
+    future::Future,
     pin::{Pin, pin},
-    task::Poll,
     time::Duration,
 };
 
@@ -13,6 +10,7 @@ use rolekeeper_core::{Failure, Issued, Moment, Wakeup};
 
 use super::{
     engine::{Engine, Task},
+    futures::{caught, race},
     sync::Arc,
 };
 
@@ -20,7 +18,7 @@ use super::{
 pub(crate) trait World: Send + Sync {
     fn now(&self) -> Moment;
     /// Sleeps this long, or less if a clock was stepped meanwhile.
-    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+    fn sleep(&self, duration: Duration) -> impl Future + Send;
     /// Resolves when it is this fetch's turn among others.
     fn turn(&self) -> impl Future<Output = ()> + Send;
     /// Makes one session, with no time limit of its own.
@@ -65,32 +63,53 @@ impl<W: World> Work<W> {
         loop {
             match self.engine.next_task(self.world.now()) {
                 Task::Stop => return,
-                Task::Sleep(wakeup) => self.rest(wakeup).await,
-                // A fetch is large and short, the rest before it small and long: with room of its
-                // own it takes none from a resting refresher, of which there is one for each role.
+                Task::Sleep(wakeup) => {
+                    self.rest(wakeup).await;
+                }
+                // Room of its own for what is large and short, so that it takes none from a
+                // refresher that rests, as most of many do.
                 Task::Fetch(attempt) => Box::pin(self.fetch(attempt)).await,
             }
         }
     }
 
-    /// One attempt, to its end or the engine's.
+    /// One attempt, in its turn among those of other roles.
     async fn fetch(&self, attempt: u64) {
-        let (engine, world) = (&self.engine, &self.world);
-        let attempted = pin!(attempt_once(engine, world));
-        let mut fetch = pin!(caught(attempted));
-        // What the session held goes through meanwhile is told in time, however long the fetch
-        // takes.
-        while let Task::Sleep(wakeup) = engine.next_task(world.now()) {
-            if let Some(outcome) = either(fetch.as_mut(), pin!(self.rest(wakeup))).await {
-                return engine.finish(world.now(), attempt, outcome);
-            }
+        let turn = async {
+            self.world.turn().await;
+            Ok(())
+        };
+        let outcome = match self.meanwhile(pin!(caught(turn))).await {
+            // And again: when many roles begin, all but a few wait for their turn.
+            Some(Ok(())) => Box::pin(self.ask()).await,
+            Some(Err(failure)) => Some(Err(failure)),
+            None => None,
+        };
+        if let Some(outcome) = outcome {
+            self.engine.finish(self.world.now(), attempt, outcome);
         }
     }
 
-    async fn rest(&self, wakeup: Option<Wakeup>) {
+    /// What the source answers within its time limit.
+    async fn ask(&self) -> Option<Result<Issued, Failure>> {
+        self.engine.asked(self.world.now());
+        self.meanwhile(pin!(caught(fetch_in_time(&self.world)))).await
+    }
+
+    /// What comes of `work`, unless the engine is shut down before. What the session held goes
+    /// through meanwhile is told in time, however long that takes.
+    async fn meanwhile<T>(&self, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        while let Task::Sleep(wakeup) = self.engine.next_task(self.world.now()) {
+            if let Some(outcome) = race(work.as_mut(), self.rest(wakeup)).await {
+                return Some(outcome);
+            }
+        }
+        None
+    }
+
+    fn rest(&self, wakeup: Option<Wakeup>) -> impl Future {
         let wait = wakeup.map_or(LONGEST_SLEEP, |wakeup| wakeup.wait(self.world.now()));
-        let sleep = pin!(self.world.sleep(wait.min(LONGEST_SLEEP)));
-        either(pin!(self.engine.nudged()), sleep).await;
+        race(self.engine.nudged(), self.world.sleep(wait.min(LONGEST_SLEEP)))
     }
 }
 
@@ -100,12 +119,10 @@ impl<W: World> Drop for Work<W> {
     }
 }
 
-/// One fetch, in its turn and with its time limit.
-async fn attempt_once(engine: &Engine, world: &impl World) -> Result<Issued, Failure> {
-    world.turn().await;
-    engine.asked(world.now());
+/// One fetch with its time limit.
+async fn fetch_in_time(world: &impl World) -> Result<Issued, Failure> {
     let limit = world.attempt_timeout();
-    either(pin!(world.fetch()), pin!(world_sleep(world, limit))).await.unwrap_or_else(|| {
+    race(world.fetch(), world_sleep(world, limit)).await.unwrap_or_else(|| {
         Err(Failure::unavailable(format!("no answer within {}", Seconds(limit))))
     })
 }
@@ -120,40 +137,6 @@ async fn world_sleep(world: &impl World, limit: Duration) {
         }
         world.sleep(left).await;
     }
-}
-
-/// The first future's result, or `None` if the second ends before it. Pinned by the caller: taken
-/// over, each would lie in memory twice, and there is a refresher for each role.
-async fn either<T>(
-    mut first: Pin<&mut impl Future<Output = T>>,
-    mut second: Pin<&mut impl Future<Output = ()>>,
-) -> Option<T> {
-    poll_fn(|cx| {
-        if let Poll::Ready(value) = first.as_mut().poll(cx) {
-            return Poll::Ready(Some(value));
-        }
-        second.as_mut().poll(cx).map(|()| None)
-    })
-    .await
-}
-
-/// A panic in the source is the source's failure, not ours.
-async fn caught(
-    mut fetch: Pin<&mut impl Future<Output = Result<Issued, Failure>>>,
-) -> Result<Issued, Failure> {
-    poll_fn(|cx| {
-        let poll = || fetch.as_mut().poll(cx);
-        catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
-            Poll::Ready(Err(Failure::bad_answer(panic_message(panic.as_ref()))))
-        })
-    })
-    .await
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    // The payload is the source's own text and could hold anything; its type is all that is told.
-    let _ = panic;
-    "the source panicked".into()
 }
 
 /// `10 s`, `1.5 s`.

@@ -1,11 +1,12 @@
-//! What a role's profile means, in a few bytes: at a reload, a role goes on if neither its
-//! configuration nor this has changed.
+//! What a role means, in a few bytes: at a reload, a role goes on if that has not changed.
+
+use std::hash::{Hash, Hasher};
 
 use sha2::{Digest, Sha256};
 
 use super::aws_files::{AwsFiles, Start};
 
-/// Of everything in the AWS files that a role depends on, and of nothing else: it changes with its
+/// Of everything that a role depends on, and of nothing else. In the AWS files these are its
 /// profile, the profiles that one stands on, and the SSO session and services they name. Keys go
 /// into it hashed.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,6 +21,27 @@ impl Fingerprint {
             hash.update(section.hash);
         }
         Self(hash.finalize().into())
+    }
+
+    /// Of this and `more`.
+    pub(crate) fn and(&self, more: &impl Hash) -> Self {
+        let mut sink = Sink(Sha256::new_with_prefix(self.0));
+        more.hash(&mut sink);
+        Self(sink.0.finalize().into())
+    }
+}
+
+/// Takes whatever can be hashed.
+struct Sink(Sha256);
+
+impl Hasher for Sink {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Nobody asks: all bytes of the hash count.
+    fn finish(&self) -> u64 {
+        0
     }
 }
 

@@ -40,9 +40,10 @@ impl Ground {
         Self { seen, files, default: Base::default_chain(), bases }
     }
 
-    /// Of what `role` depends on in the AWS files.
+    /// Of all that decides which sessions `role` has.
     pub fn fingerprint(&self, role: &RoleConfig) -> Fingerprint {
-        Fingerprint::of(&self.files, &role.start())
+        let own = (&role.identity, &role.place, &role.mfa_process);
+        Fingerprint::of(&self.files, &role.start()).and(&own)
     }
 }
 

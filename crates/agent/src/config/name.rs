@@ -1,10 +1,10 @@
 //! The name of a role: a part of its path, of its token's file, and of metrics.
 
-use std::{borrow::Borrow, fmt};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 /// 1 to 64 ASCII letters, digits and `._-+=,@`, and not a dot at the beginning.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RoleName(Box<str>);
+pub struct RoleName(Arc<str>);
 
 /// A name that is none.
 #[derive(Clone, Debug, PartialEq, Eq)]

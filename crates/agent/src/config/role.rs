@@ -7,9 +7,8 @@ use rolekeeper::sources::Place;
 use super::RoleName;
 use crate::rule::Rule;
 
-/// A role. Two that are equal mean the same as long as their
-/// [fingerprints](super::Fingerprint) are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A role.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct RoleConfig {
     /// The last part of its path.
@@ -29,7 +28,7 @@ pub struct RoleConfig {
 }
 
 /// Whose sessions a role serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// Whatever a profile of `~/.aws/config` means.
     Profile(String),
@@ -38,7 +37,7 @@ pub enum Identity {
 }
 
 /// What AssumeRole is told.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "as AssumeRoleBuilder has them")]
 #[non_exhaustive]
 pub struct AssumedRole {
@@ -57,7 +56,7 @@ pub struct AssumedRole {
 }
 
 /// Where the bearer token of a role comes from. Never from the configuration itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TokenConfig {
     /// A file `tokens/NAME` beside the Unix socket.
     Beside,
@@ -74,13 +73,6 @@ impl RoleConfig {
     pub fn of_profile(name: RoleName) -> Self {
         let identity = Identity::Profile(name.as_str().to_owned());
         Self::new(name, identity)
-    }
-
-    /// Whether the sessions of one are as good as those of the other, as long as their
-    /// [fingerprints](super::Fingerprint) are equal too.
-    pub(crate) fn makes_the_same_sessions(&self, other: &Self) -> bool {
-        (&self.identity, &self.place, &self.mfa_process)
-            == (&other.identity, &other.place, &other.mfa_process)
     }
 
     /// The profile, if the role is what that means and nothing else.

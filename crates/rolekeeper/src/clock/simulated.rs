@@ -10,7 +10,7 @@ use std::{
 };
 
 use rolekeeper_core::{Elapsed, Moment, WallTime};
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 use super::Steps;
 
@@ -33,7 +33,7 @@ struct Inner {
     start: Instant,
     slept: AtomicI64,
     stepped: AtomicI64,
-    steps: watch::Sender<u64>,
+    steps: Steps,
 }
 
 /// Where a simulated calendar begins: 2026-01-01T00:00:00Z.
@@ -57,7 +57,7 @@ impl Simulated {
             start: Instant::now(),
             slept: AtomicI64::new(0),
             stepped: AtomicI64::new(0),
-            steps: watch::Sender::new(0),
+            steps: Steps::unwatched(),
         }))
     }
 
@@ -97,10 +97,10 @@ impl Simulated {
     }
 
     pub(super) fn steps(&self) -> Steps {
-        Steps::simulated(self.0.steps.subscribe())
+        self.0.steps.clone()
     }
 
     fn tell(&self) {
-        self.0.steps.send_modify(|count| *count += 1);
+        self.0.steps.tell();
     }
 }

@@ -3,14 +3,17 @@
 //! fast lane open.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
 
 use arc_swap::ArcSwapWeak;
 use rolekeeper_core::Moment;
-use tokio::sync::watch;
+use tokio::sync::{Notify, futures::Notified};
 
 use super::{LANE, system};
 
@@ -26,16 +29,15 @@ const STACK_BYTES: usize = 64 * 1024;
 
 /// Where steps are told. Holding one keeps the watch going.
 #[derive(Clone, Debug)]
-pub(crate) struct Steps {
-    heard: watch::Receiver<u64>,
-    _watch: Option<Arc<Watch>>,
-}
+pub(crate) struct Steps(Arc<Watch>);
 
 #[derive(Debug)]
 pub(super) struct Watch {
     /// Threads do not survive a `fork`: the child needs a watch of its own.
     pid: u32,
-    steps: watch::Sender<u64>,
+    steps: AtomicU64,
+    /// There was one more.
+    told: Notify,
 }
 
 static CURRENT: std::sync::LazyLock<ArcSwapWeak<Watch>> =
@@ -44,31 +46,39 @@ static CURRENT: std::sync::LazyLock<ArcSwapWeak<Watch>> =
 // === impl Steps ===
 
 impl Steps {
-    pub(super) fn simulated(heard: watch::Receiver<u64>) -> Self {
-        Self { heard, _watch: None }
+    /// Of a clock that nobody watches: there are those that somebody [tells](Self::tell) of.
+    pub(crate) fn unwatched() -> Self {
+        Self(Arc::new(Watch::new()))
     }
 
-    /// Resolves when there were other steps than the `seen` ones that the caller knows of; returns
-    /// how many.
-    pub(crate) async fn beyond(&self, seen: u64) -> u64 {
-        let mut heard = self.heard.clone();
-        let count = heard.wait_for(|count| *count != seen).await.map(|count| *count);
-        match count {
-            Ok(count) => count,
-            // The clock is gone, and so is everything that could be told of it.
-            Err(_) => std::future::pending().await,
-        }
+    /// There was one more.
+    pub(super) fn tell(&self) {
+        self.0.tell();
+    }
+
+    /// Resolves at the next one, counted from this call.
+    pub(crate) fn next(&self) -> Notified<'_> {
+        self.0.told.notified()
     }
 
     /// How many there were.
     pub(crate) fn count(&self) -> u64 {
-        *self.heard.borrow()
+        self.0.steps.load(Ordering::Acquire)
     }
 }
 
 // === impl Watch ===
 
 impl Watch {
+    fn new() -> Self {
+        Self { pid: std::process::id(), steps: AtomicU64::new(0), told: Notify::new() }
+    }
+
+    fn tell(&self) {
+        self.steps.fetch_add(1, Ordering::AcqRel);
+        self.told.notify_waiters();
+    }
+
     /// Joins the watch of this process, starting it if it doesn't run. Takes no lock, so that it
     /// works in a child that was forked at any moment.
     pub(super) fn of_process() -> Steps {
@@ -76,9 +86,9 @@ impl Watch {
         loop {
             let found = CURRENT.load();
             if let Some(watch) = found.upgrade().filter(|watch| watch.pid == pid) {
-                return Steps { heard: watch.steps.subscribe(), _watch: Some(watch) };
+                return Steps(watch);
             }
-            let watch = Arc::new(Self { pid, steps: watch::Sender::new(0) });
+            let watch = Arc::new(Self::new());
             let seen = CURRENT.compare_and_swap(&*found, Arc::downgrade(&watch));
             if !Weak::ptr_eq(&seen, &found) {
                 continue; // Somebody else was faster.
@@ -92,7 +102,7 @@ impl Watch {
                 // Readers then ask both clocks, and steps are noticed at the next wake-up.
                 tracing::warn!(%error, "cannot start the thread that watches the clocks");
             }
-            return Steps { heard: watch.steps.subscribe(), _watch: Some(watch) };
+            return Steps(watch);
         }
     }
 }
@@ -103,7 +113,7 @@ fn keep(watch: &Weak<Watch>) {
         let now = system::now();
         LANE.open(now);
         if stepped(last, now) {
-            watch.steps.send_modify(|count| *count += 1);
+            watch.tell();
         }
         last = now;
         drop(watch);
@@ -138,7 +148,6 @@ mod tests {
     fn all_who_watch_share_one_thread() {
         let first = Watch::of_process();
         let second = Watch::of_process();
-        let same = |steps: &Steps| steps._watch.as_ref().map(Arc::as_ptr);
-        assert_eq!(same(&first), same(&second));
+        assert!(Arc::ptr_eq(&first.0, &second.0));
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     clock::{Clock, Steps},
     engine::Engine,
     error::Error,
+    futures::race,
     pace::Pace,
     refresher::{self, World},
     runtime::Home,
@@ -27,8 +28,8 @@ use crate::{
 struct RealWorld {
     source: Arc<dyn Source>,
     clock: Clock,
-    /// `None` on demand: there is no thread that would watch the clocks.
-    steps: Option<Steps>,
+    /// On demand of an unwatched clock: no thread is started for a fetch or two an hour.
+    steps: Steps,
     steps_seen: AtomicU64,
     attempt_timeout: Duration,
     pace: Option<Arc<Pace>>,
@@ -41,25 +42,23 @@ impl World for RealWorld {
         self.clock.now()
     }
 
-    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
-        let slept = tokio::time::sleep(duration.min(self.clock.longest_sleep()));
-        async move {
-            let Some(steps) = &self.steps else { return slept.await };
-            let seen = self.steps_seen.load(Ordering::Acquire);
-            tokio::select! {
-                () = slept => {}
-                count = steps.beyond(seen) => self.steps_seen.store(count, Ordering::Release),
-            }
-        }
+    fn sleep(&self, duration: Duration) -> impl Future + Send {
+        let stepped = self.steps.next();
+        let count = self.steps.count();
+        let has_stepped = self.steps_seen.swap(count, Ordering::AcqRel) != count;
+        let longest = if has_stepped { Duration::ZERO } else { self.clock.longest_sleep() };
+        race(stepped, tokio::time::sleep(duration.min(longest)))
     }
 
     async fn turn(&self) {
         let Some(pace) = &self.pace else { return };
-        let now = self.now();
-        let held = self.engine.facts(now).session;
-        let remaining = held.map_or(Duration::ZERO, |session| session.remaining(now));
-        let account = self.source.account().unwrap_or_default();
-        pace.turn(&account, remaining, now.elapsed).await;
+        pace.turn(|| {
+            let now = self.now();
+            let held = self.engine.facts(now).session;
+            let remaining = held.map_or(Duration::ZERO, |session| session.remaining(now));
+            (self.source.account().unwrap_or_default(), remaining, now.elapsed)
+        })
+        .await;
     }
 
     async fn fetch(&self) -> Result<Issued, Failure> {
@@ -72,11 +71,11 @@ impl World for RealWorld {
 }
 
 impl Inner {
-    fn world(&self, engine: &Arc<Engine>, steps: Option<Steps>, home: Option<Home>) -> RealWorld {
+    fn world(&self, engine: &Arc<Engine>, steps: Steps, home: Option<Home>) -> RealWorld {
         RealWorld {
             source: Arc::clone(&self.source),
             clock: self.clock.clone(),
-            steps_seen: AtomicU64::new(steps.as_ref().map_or(0, Steps::count)),
+            steps_seen: AtomicU64::new(steps.count()),
             steps,
             attempt_timeout: self.policy.attempt_timeout(),
             pace: self.pace.clone(),
@@ -104,7 +103,7 @@ impl Inner {
             }
             let home = self.home()?;
             if engine.claim_refresher() {
-                let world = self.world(engine, Some(self.clock.steps()), Some(home.clone()));
+                let world = self.world(engine, self.clock.steps(), Some(home.clone()));
                 home.handle().spawn(refresher::run(Arc::clone(engine), world));
             }
         }
@@ -118,7 +117,7 @@ impl Inner {
             RefreshMode::OnDemand => {
                 let home = self.home()?;
                 if let Some(attempt) = engine.claim(self.now()) {
-                    let world = self.world(engine, None, Some(home.clone()));
+                    let world = self.world(engine, Steps::unwatched(), Some(home.clone()));
                     home.handle().spawn(refresher::fetch_once(Arc::clone(engine), world, attempt));
                 }
                 Ok(())
@@ -139,7 +138,7 @@ impl Inner {
             return self.have_fetched(engine);
         }
         let Some(attempt) = engine.claim(self.now()) else { return Ok(()) };
-        let world = self.world(engine, None, None);
+        let world = self.world(engine, Steps::unwatched(), None);
         let work = refresher::fetch_once(Arc::clone(engine), world, attempt);
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(work),

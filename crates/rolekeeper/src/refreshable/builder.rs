@@ -24,7 +24,7 @@ use crate::{
 #[must_use = "nothing is fetched before `build`"]
 pub struct Builder {
     source: Arc<dyn Source>,
-    policy: RefreshPolicy,
+    policy: Arc<RefreshPolicy>,
     clock: Clock,
     seed: Option<u64>,
     home: Option<Home>,
@@ -44,8 +44,8 @@ impl Builder {
     }
 
     /// When to refresh. Default: in the background, as [`RefreshPolicy::default`] says.
-    pub fn policy(mut self, policy: RefreshPolicy) -> Self {
-        self.policy = policy;
+    pub fn policy(mut self, policy: impl Into<Arc<RefreshPolicy>>) -> Self {
+        self.policy = policy.into();
         self
     }
 
@@ -104,7 +104,7 @@ impl Builder {
         let engine = Engine::new(
             Arc::clone(&name),
             Arc::clone(&cell),
-            policy.clone(),
+            Arc::clone(&policy),
             seed,
             heirloom,
             observer,

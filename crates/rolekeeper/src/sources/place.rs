@@ -2,7 +2,7 @@
 
 /// Where STS is called: all of a builder's settings of this kind in one value. What is `None` comes
 /// from the environment and the profile.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Without it: `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile's `region`.
     pub region: Option<String>,

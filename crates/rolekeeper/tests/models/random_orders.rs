@@ -11,6 +11,8 @@ mod engine;
 #[path = "../../src/events.rs"]
 mod events;
 #[allow(dead_code, reason = "the library uses the rest")]
+#[path = "../../src/futures.rs"]
+mod futures;
 #[path = "../../src/refresher.rs"]
 mod refresher;
 #[path = "random_orders/shell.rs"]

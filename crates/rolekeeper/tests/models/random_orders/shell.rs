@@ -70,7 +70,7 @@ impl Shell {
         let engine = Arc::new(Engine::new(
             "a test's".into(),
             Arc::clone(&cell),
-            policy.clone(),
+            policy.clone().into(),
             7,
             None,
             None,
@@ -240,11 +240,13 @@ impl World for ModelWorld {
         self.0.now()
     }
 
-    async fn sleep(&self, duration: Duration) {
-        if duration > LONG && self.0.stands_still.load(Ordering::SeqCst) {
-            return pending().await;
+    fn sleep(&self, duration: Duration) -> impl Future + Send {
+        async move {
+            if duration > LONG && self.0.stands_still.load(Ordering::SeqCst) {
+                return pending().await;
+            }
+            self.0.pass(duration).await;
         }
-        self.0.pass(duration).await;
     }
 
     async fn turn(&self) {
