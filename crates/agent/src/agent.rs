@@ -108,6 +108,9 @@ pub struct Listening {
     pub face: Face,
 }
 
+/// Listeners that are bound; those of them that don't serve yet end when this is dropped.
+pub struct Bound(Vec<(Asked, Socket, Face)>);
+
 /// A listener that could not be had; nothing was changed.
 #[derive(Debug)]
 pub struct BindError {
@@ -150,15 +153,36 @@ impl Agent {
     ///
     /// # Errors
     /// A port or a path can't be bound: everything stays as it was.
-    #[expect(clippy::unused_async, reason = "must be called within a runtime")]
     pub async fn serve(&self, plan: Plan) -> Result<Vec<Listening>, BindError> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut bound = Vec::with_capacity(plan.listeners.len());
-        for Listener { at, face } in plan.listeners {
+        self.serve_at(self.bind(plan.listeners)?, plan.roles).await
+    }
+
+    /// Has these listeners, before it is known what they are to serve: those that run already, and
+    /// new ones, at which clients wait.
+    ///
+    /// # Errors
+    /// A port or a path can't be bound: nothing was changed.
+    pub fn bind(&self, listeners: Vec<Listener>) -> Result<Bound, BindError> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let bound = listeners.into_iter().map(|Listener { at, face }| {
             let (asked, socket) = at.bind(&running)?;
-            bound.push((asked, socket, face));
-        }
-        self.world.roles.replace(plan.roles);
+            Ok((asked, socket, face))
+        });
+        bound.collect::<Result<_, _>>().map(Bound)
+    }
+
+    /// As [`serve`](Self::serve), at what has been bound. Call it within a runtime.
+    ///
+    /// # Errors
+    /// A listener can't be told of.
+    #[expect(clippy::unused_async, reason = "must be called within a runtime")]
+    pub async fn serve_at(
+        &self,
+        Bound(bound): Bound,
+        roles: Vec<Role>,
+    ) -> Result<Vec<Listening>, BindError> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        self.world.roles.replace(roles);
         let mut before = std::mem::take(&mut *running);
         for (asked, socket, face) in bound {
             let same = before.iter().position(|old| old.asked == asked && old.face == face);
@@ -319,6 +343,14 @@ impl Running {
             Socket::Unix(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
         };
         Ok(Listening { address, face: self.face.clone() })
+    }
+}
+
+// === impl Bound ===
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(_, _, face)| face)).finish()
     }
 }
 

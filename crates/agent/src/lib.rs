@@ -35,7 +35,7 @@ mod role;
 mod rule;
 mod tokens;
 
-pub use agent::{Agent, BindError, Face, Listener, Listening, Place, Plan};
+pub use agent::{Agent, BindError, Bound, Face, Listener, Listening, Place, Plan};
 pub use config::RoleName;
 pub use container::PATH as CONTAINER_PATH;
 pub use metrics::{FetchTimes, Fetches, Measured};

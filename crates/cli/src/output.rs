@@ -71,8 +71,16 @@ impl Printer {
         self.note(format_args!("{style}warning:{style:#} {message}"));
     }
 
-    /// The error, and apart from it what to do next.
+    /// The last error, and apart from it what to do next.
     pub(crate) fn trouble(&self, trouble: &Trouble) {
+        self.error(trouble);
+        if trouble.status == Status::USAGE && !self.logs.get() {
+            self.note("For more information, try '--help'.");
+        }
+    }
+
+    /// One of several errors.
+    pub(crate) fn error(&self, trouble: &Trouble) {
         if self.logs.get() {
             tracing::error!(hint = trouble.hint.as_deref(), "{}", trouble.message);
             return;
@@ -80,9 +88,6 @@ impl Printer {
         self.note(format_args!("{BAD}error:{BAD:#} {}", trouble.message));
         if let Some(hint) = &trouble.hint {
             self.note(format_args!("{STRONG}hint:{STRONG:#} {hint}"));
-        }
-        if trouble.status == Status::USAGE {
-            self.note("For more information, try '--help'.");
         }
     }
 
@@ -95,6 +100,24 @@ impl Printer {
 /// Styled text, for use within a line.
 pub(crate) fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
+}
+
+/// What a terminal has, if it has not been made wider.
+pub(crate) const COLUMNS: usize = 80;
+
+/// In lines of so many columns; a word that is longer gets a line of its own.
+pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
+                line.extend([" ", word]);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// How log lines look.

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use rolekeeper_agent::{
-    Agent, CONTAINER_PATH, Checked, Face, Listening, Planner, RoleName,
+    Agent, BindError, CONTAINER_PATH, Checked, Face, Listening, Plan, Planner, RoleName,
     activation::{Inherited, Notifier},
     config::{self, Config, ImdsConfig, Problem},
     hardening,
@@ -105,11 +105,17 @@ impl Arguments {
         config.operator = self.operator.or(config.operator);
         config.socket = self.socket.clone().or(config.socket);
         inherited.adopt_into(&mut config);
-        if !problems.is_empty() {
-            problems.extend(config.check());
-            return Err(Wrong::Problems(problems));
+        match Checked::of(config).await {
+            Ok(checked) if problems.is_empty() => return Ok(checked),
+            Ok(_) => {}
+            Err(more) => {
+                let more = more.into_iter().filter(|problem| !follows(problem, &problems));
+                let more: Vec<_> = more.collect();
+                problems.extend(more);
+            }
         }
-        Checked::of(config).await.map_err(Wrong::Problems)
+        problems.sort_by_key(|problem| problem.line);
+        Err(Wrong::Problems(problems))
     }
 
     fn read(&self) -> Result<(Config, Vec<Problem>), Wrong> {
@@ -142,7 +148,7 @@ impl Wrong {
             Self::Problems(mut problems) => {
                 let last = problems.pop();
                 for problem in problems {
-                    printer.trouble(&trouble_of(&problem));
+                    printer.error(&trouble_of(&problem));
                 }
                 last.map_or_else(
                     || Trouble::usage("the configuration is wrong"),
@@ -151,6 +157,13 @@ impl Wrong {
             }
         }
     }
+}
+
+/// Whether a role makes no sense because of what has been told: what it is made of can't be read.
+fn follows(problem: &Problem, told: &[Problem]) -> bool {
+    let made_of = ["profile", "role_arn", "source_profile"];
+    let keys = made_of.map(|key| format!("{}.{key}", problem.key));
+    told.iter().any(|told| keys.contains(&told.key))
 }
 
 fn trouble_of(problem: &Problem) -> Trouble {
@@ -172,11 +185,14 @@ async fn serve(
     let mut signals = Signals::listen()?;
     let agent = Agent::new();
     let mut planner = Planner::new(checked.config());
-    let mut plan =
+    // Before a session is fetched or a token made.
+    let mut places = Plan { roles: Vec::new(), listeners: checked.listeners() };
+    inherited.hand_over(&mut places);
+    let cannot = |error: BindError| Trouble::system("cannot serve", error);
+    let bound = agent.bind(places.listeners).map_err(cannot)?;
+    let plan =
         planner.plan(checked).map_err(|problems| Wrong::Problems(problems).trouble(printer))?;
-    inherited.hand_over(&mut plan);
-    let listening =
-        agent.serve(plan).await.map_err(|error| Trouble::system("cannot serve", error))?;
+    let listening = agent.serve_at(bound, plan.roles).await.map_err(cannot)?;
     introduce(&agent, &listening, printer);
     notifier.ready(&served(&agent));
     loop {
@@ -219,22 +235,25 @@ async fn reload(
     inherited: &Inherited,
     printer: &Printer,
 ) {
-    let checked = match arguments.checked(inherited).await {
-        Ok(checked) => checked,
-        Err(wrong) => {
-            printer.trouble(&wrong.trouble(printer));
-            printer.warning("the configuration is wrong: everything is served as before");
-            return;
-        }
+    let plan = async {
+        let checked = arguments.checked(inherited).await.map_err(|wrong| wrong.trouble(printer))?;
+        let bound = agent
+            .bind(checked.listeners())
+            .map_err(|error| Trouble::system("cannot serve what the configuration says", error))?;
+        // From here on the sessions of roles that are gone have ended.
+        let plan = planner.plan(checked);
+        let plan = plan.map_err(|problems| Wrong::Problems(problems).trouble(printer))?;
+        Ok((bound, plan.roles))
     };
-    let plan = match planner.plan(checked) {
+    let (bound, roles) = match plan.await {
         Ok(plan) => plan,
-        Err(problems) => {
-            printer.trouble(&Wrong::Problems(problems).trouble(printer));
+        Err(trouble) => {
+            printer.trouble(&trouble);
+            printer.warning("nothing was changed: everything is served as before");
             return;
         }
     };
-    match agent.serve(plan).await {
+    match agent.serve_at(bound, roles).await {
         Ok(_) => printer.note(format_args!("read the configuration again: {}", served(agent))),
         Err(error) => printer.warning(error),
     }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     exit::{Status, Trouble},
-    output::{BAD, Printer},
+    output::{BAD, COLUMNS, Printer, styled, wrapped},
 };
 
 #[derive(clap::Args)]
@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
 
 /// The widest name that leaves a line of 80 columns its figures.
 const NAME: usize = 22;
+
+/// Before what is told of the role in the line above.
+const MARGIN: usize = 2;
 
 pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> Result<Status, Trouble> {
     let Some(socket) = arguments.socket.clone().or_else(config::default_socket) else {
@@ -75,10 +78,13 @@ fn show(status: &AgentStatus, printer: &Printer) {
         ));
         if let Some(error) = &role.last_error {
             let lines = error.message.lines().map(str::trim).filter(|line| !line.is_empty());
-            let message = lines.collect::<Vec<_>>().join("; ");
-            printer.line(format_args!("  {BAD}{}{BAD:#}", message.escape_debug()));
-            if let Some(hint) = &error.hint {
-                printer.line(format_args!("  hint: {hint}"));
+            let message = lines.collect::<Vec<_>>().join("; ").escape_debug().to_string();
+            for line in wrapped(&message, COLUMNS - MARGIN) {
+                printer.line(format_args!("{:MARGIN$}{}", "", styled(BAD, line)));
+            }
+            let hint = error.hint.as_ref().map(|hint| format!("hint: {hint}"));
+            for line in hint.iter().flat_map(|hint| wrapped(hint, COLUMNS - MARGIN)) {
+                printer.line(format_args!("{:MARGIN$}{line}", ""));
             }
         }
     }

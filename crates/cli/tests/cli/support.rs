@@ -1,9 +1,11 @@
 //! A home of its own for every test, the binary in an empty environment, and a sandbox beside it.
 
+mod agent;
 mod invocation;
 mod served;
 mod sts;
 
+pub(crate) use agent::{ANY_PORT, Agent, home_with_profiles, invocation, on_free_ports, socket};
 pub(crate) use invocation::{Home, Invocation, Ran, Started, hidden};
 pub(crate) use served::{LEAST_PATIENT_SDK, Reply, Served};
 pub(crate) use sts::{Sts, USER_SECRET, role};

@@ -5,11 +5,10 @@ use serde_json::json;
 
 use crate::{
     exit::{self, Status},
-    output::{BAD, FAINT, GOOD, Printer, styled},
+    output::{BAD, COLUMNS, FAINT, GOOD, Printer, styled, wrapped},
 };
 
-/// In columns, of which the verdict and the subject take the margin.
-const WIDTH: usize = 80;
+/// In columns: what the verdict and the subject take.
 const MARGIN: usize = 23;
 
 #[derive(Default)]
@@ -70,30 +69,17 @@ impl Findings {
                 Verdict::Bad(_) => styled(BAD, "wrong"),
             };
             let mut margin = format!("{mark} {subject:<16} ");
-            for line in wrapped(message) {
+            for line in wrapped(message, COLUMNS - MARGIN) {
                 printer.line(format_args!("{margin}{line}"));
                 margin = " ".repeat(MARGIN);
             }
-            for line in hint.iter().flat_map(|hint| wrapped(&format!("hint: {hint}"))) {
+            let hint =
+                hint.as_ref().map(|hint| wrapped(&format!("hint: {hint}"), COLUMNS - MARGIN));
+            for line in hint.into_iter().flatten() {
                 printer.line(format_args!("{margin}{}", styled(FAINT, line)));
             }
         }
     }
-}
-
-/// In lines that fit beside the margin; a word that doesn't gets a line of its own.
-fn wrapped(text: &str) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH - MARGIN => {
-                line.extend([" ", word]);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 impl Finding {

@@ -262,11 +262,13 @@ impl Started {
     /// The next line of stdout, without its end; `None` at the end.
     #[track_caller]
     pub(crate) fn line(&mut self) -> Option<String> {
-        match self.stdout.recv_timeout(DEADLINE) {
-            Ok(line) => Some(line.trim_end_matches('\n').to_owned()),
-            Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("waited in vain for a line"),
-        }
+        next(&self.stdout).map(|line| line.trim_end_matches('\n').to_owned())
+    }
+
+    /// The next line of stderr, as it is; `None` at the end.
+    #[track_caller]
+    pub(crate) fn told(&mut self) -> Option<String> {
+        next(&self.stderr)
     }
 
     pub(crate) fn stdin(&mut self) -> &mut ChildStdin {
@@ -307,6 +309,15 @@ impl Started {
             }
         };
         (status, rest(&self.stdout), rest(&self.stderr))
+    }
+}
+
+#[track_caller]
+fn next(lines: &Receiver<String>) -> Option<String> {
+    match lines.recv_timeout(DEADLINE) {
+        Ok(line) => Some(line),
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => panic!("waited in vain for a line"),
     }
 }
 

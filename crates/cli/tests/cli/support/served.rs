@@ -73,9 +73,7 @@ impl Served {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let socket = TcpStream::connect(self.address()).unwrap();
-        socket.set_read_timeout(Some(super::DEADLINE)).unwrap();
-        socket
+        connect(self.address())
     }
 
     /// As an SDK asks.
@@ -84,19 +82,11 @@ impl Served {
     }
 
     pub(crate) fn ask(&self, line: &str, headers: &[(&str, &str)]) -> Reply {
-        let mut request = format!("{line} HTTP/1.1\r\nConnection: close\r\n");
-        for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        request.push_str("\r\n");
-        self.send(request.as_bytes())
+        Reply::to(self.address(), line, headers)
     }
 
     pub(crate) fn send(&self, request: &[u8]) -> Reply {
-        let mut socket = self.connect();
-        // It may be refused before it has been sent.
-        let _ = socket.write_all(request);
-        Reply::read(socket)
+        Reply::to_bytes(self.address(), request)
     }
 
     /// Lets the program go.
@@ -110,7 +100,30 @@ impl Served {
 
 // === impl Reply ===
 
+fn connect(address: &str) -> TcpStream {
+    let socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(super::DEADLINE)).unwrap();
+    socket
+}
+
 impl Reply {
+    /// To a request's line, without its version, and its headers.
+    pub(crate) fn to(address: &str, line: &str, headers: &[(&str, &str)]) -> Self {
+        let mut request = format!("{line} HTTP/1.1\r\nConnection: close\r\n");
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str("\r\n");
+        Self::to_bytes(address, request.as_bytes())
+    }
+
+    fn to_bytes(address: &str, request: &[u8]) -> Self {
+        let mut socket = connect(address);
+        // It may be refused before it has been sent.
+        let _ = socket.write_all(request);
+        Self::read(socket)
+    }
+
     /// All that comes until the other side closes; status 0 if that is nothing.
     pub(crate) fn read(mut socket: TcpStream) -> Self {
         let mut bytes = Vec::new();
