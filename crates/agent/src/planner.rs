@@ -13,6 +13,7 @@ use crate::{
     },
     metrics::{FetchTimes, Fetches, Measured},
     role::Role,
+    rule::Rule,
     tokens::Tokens,
 };
 
@@ -33,6 +34,20 @@ pub struct Checked {
     config: Config,
     /// One for each of its roles.
     sources: Vec<(Arc<dyn Source>, Fingerprint)>,
+}
+
+/// A role that is to be served: of its configuration, what matters from here on.
+struct Wanted {
+    name: RoleName,
+    source: Arc<dyn Source>,
+    sessions: Fingerprint,
+    whole: Fingerprint,
+    token: TokenConfig,
+    tokens: Arc<Tokens>,
+    rotate_token: Option<Duration>,
+    allow: Rule,
+    /// The one that it is made of, if of nothing else.
+    profile: Option<String>,
 }
 
 /// A role that is served, and enough of its configuration to know it again.
@@ -120,13 +135,18 @@ impl Planner {
             return Err(problems);
         }
         let listeners = listeners(&config);
-        let mut before =
-            std::mem::replace(&mut self.known, HashMap::with_capacity(config.roles.len()));
-        let roles = std::mem::take(&mut config.roles).into_iter().zip(sources).zip(tokens);
-        for ((role, (source, fingerprint)), tokens) in roles {
+        let wanted = std::mem::take(&mut config.roles).into_iter().zip(sources).zip(tokens);
+        let wanted: Vec<Wanted> = wanted
+            .map(|((config, (source, sessions)), tokens)| {
+                Wanted::of(config, source, sessions, tokens)
+            })
+            .collect();
+        // Thousands of roles take the place of their configuration, not one beside it.
+        drop(config);
+        let mut before = std::mem::replace(&mut self.known, HashMap::with_capacity(wanted.len()));
+        for role in wanted {
             let old = before.remove(&role.name);
-            let name = role.name.clone();
-            self.known.insert(name, self.role(role, source, fingerprint, tokens, old));
+            self.known.insert(role.name.clone(), self.role(role, old));
         }
         for name in before.keys() {
             self.let_go(name);
@@ -135,21 +155,14 @@ impl Planner {
         Ok(Plan { roles, listeners })
     }
 
-    fn role(
-        &self,
-        config: RoleConfig,
-        source: Arc<dyn Source>,
-        sessions: Fingerprint,
-        tokens: Arc<Tokens>,
-        old: Option<Known>,
-    ) -> Known {
-        let whole = sessions.and(&config);
+    fn role(&self, wanted: Wanted, old: Option<Known>) -> Known {
+        let Wanted { name, source, sessions, whole, token, tokens, rotate_token, .. } = wanted;
         let old = match old {
             Some(old) if old.whole == whole => return old,
             old => old,
         };
         if old.as_ref().is_some_and(|old| old.sessions != sessions) {
-            self.let_go(&config.name);
+            self.let_go(&name);
         }
         // However often its configuration changes, a role's fetches and reads are counted on.
         let counted = old.as_ref().and_then(|old| old.role.fetches().cloned());
@@ -157,18 +170,17 @@ impl Planner {
             counted.unwrap_or_else(|| Arc::new(Fetches::new(Arc::clone(&self.fetch_times))));
         let measured = || Measured::new(source, Arc::clone(&fetches));
         let credentials: RefreshableCredentials =
-            self.keyring.get_or_insert(config.name.clone(), measured);
+            self.keyring.get_or_insert(name.clone(), measured);
         let mut role =
-            Role::new(config.name.clone(), credentials, Arc::clone(&tokens), config.allow.clone())
-                .with_fetches(fetches);
+            Role::new(name, credentials, Arc::clone(&tokens), wanted.allow).with_fetches(fetches);
         if let Some(old) = old {
             role = role.counting_on(&old.role);
         }
-        if let Some(profile) = config.only_profile() {
-            role = role.made_of(profile.to_owned(), AwsFilePaths::of_this_process());
+        if let Some(profile) = wanted.profile {
+            role = role.made_of(profile, AwsFilePaths::of_this_process());
         }
-        let rotation = config.rotate_token.map(|every| Rotation::start(tokens, every));
-        Known { sessions, whole, token: config.token, role, _rotation: rotation }
+        let rotation = rotate_token.map(|every| Rotation::start(tokens, every));
+        Known { sessions, whole, token, role, _rotation: rotation }
     }
 
     fn let_go(&self, name: &RoleName) {
@@ -215,6 +227,22 @@ fn listeners(config: &Config) -> Vec<Listener> {
         config.socket.clone().map(|path| Listener { at: Place::Path(path), face: Face::Local }),
     );
     all
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    fn of(
+        config: RoleConfig,
+        source: Arc<dyn Source>,
+        sessions: Fingerprint,
+        tokens: Arc<Tokens>,
+    ) -> Self {
+        let whole = sessions.and(&config);
+        let profile = config.only_profile().map(str::to_owned);
+        let RoleConfig { name, token, rotate_token, allow, .. } = config;
+        Self { name, source, sessions, whole, token, tokens, rotate_token, allow, profile }
+    }
 }
 
 // === impl Rotation ===

@@ -4,7 +4,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -35,11 +35,11 @@ const MARGIN: Duration = Duration::from_secs(300);
 /// STS refuses them.
 #[derive(Clone)]
 pub struct Base {
-    recipe: Recipe,
+    // Both shared: thousands of roles may be assumed with the same.
+    recipe: Arc<Recipe>,
     state: Arc<State>,
 }
 
-#[derive(Clone)]
 enum Recipe {
     DefaultChain,
     Profile(String),
@@ -50,6 +50,9 @@ enum Recipe {
     KeysOf(String),
     Part(Part, /* is a role's session */ bool),
 }
+
+static WHOLE_CHAIN: LazyLock<Arc<Recipe>> =
+    LazyLock::new(|| Arc::new(Recipe::Part(Part::All, false)));
 
 /// A part of the SDK's default chain: the chain with all else masked out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +91,7 @@ impl Default for Base {
 
 impl Base {
     fn new(recipe: Recipe) -> Self {
-        Self { recipe, state: Arc::default() }
+        Self { recipe: Arc::new(recipe), state: Arc::default() }
     }
 
     /// What the AWS SDK would use: environment variables, the profile that `AWS_PROFILE` names, web
@@ -139,20 +142,20 @@ impl Base {
 
     /// Finds out what a profile means. Reads files, calls nobody.
     pub(crate) async fn bind(self, seen: &Surroundings) -> Result<Self, Failure> {
-        let profile = match &self.recipe {
+        let profile = match &*self.recipe {
             Recipe::Profile(name) => Some(name.clone()),
             Recipe::DefaultChain if seen.variable("AWS_ACCESS_KEY_ID").is_none() => None,
-            Recipe::DefaultChain => return Ok(self.becoming(Recipe::Part(Part::All, false))),
+            Recipe::DefaultChain => return Ok(self.becoming(Arc::clone(&WHOLE_CHAIN))),
             _ => return Ok(self),
         };
         let is_default = profile.is_none();
         match profile_chain::base(seen, profile, is_default).await? {
             Some(base) => Ok(self.becoming(base.recipe)),
-            None => Ok(self.becoming(Recipe::Part(Part::All, false))),
+            None => Ok(self.becoming(Arc::clone(&WHOLE_CHAIN))),
         }
     }
 
-    fn becoming(self, recipe: Recipe) -> Self {
+    fn becoming(self, recipe: Arc<Recipe>) -> Self {
         Self { recipe, ..self }
     }
 
@@ -162,7 +165,7 @@ impl Base {
     }
 
     fn source(&self) -> Option<&dyn Source> {
-        match &self.recipe {
+        match &*self.recipe {
             Recipe::Source(source) => Some(&**source),
             _ => None,
         }
@@ -170,7 +173,7 @@ impl Base {
 
     /// Whether this is known to be another role's session.
     pub(crate) fn is_role_session(&self) -> bool {
-        matches!(self.recipe, Recipe::Source(_) | Recipe::Part(_, true))
+        matches!(*self.recipe, Recipe::Source(_) | Recipe::Part(_, true))
     }
 
     /// The credentials to sign with.
@@ -179,10 +182,10 @@ impl Base {
         seen: &Surroundings,
         region: Option<&Region>,
     ) -> Result<SdkCredentials, Failure> {
-        if let Recipe::Keys(keys) = &self.recipe {
+        if let Recipe::Keys(keys) = &*self.recipe {
             return Ok(keys.clone());
         }
-        if matches!(self.recipe, Recipe::KeysOf(_)) {
+        if matches!(*self.recipe, Recipe::KeysOf(_)) {
             return self.ask(seen, region).await;
         }
         if let Some(kept) = self.kept() {
@@ -219,7 +222,7 @@ impl Base {
         seen: &Surroundings,
         region: Option<&Region>,
     ) -> Result<SdkCredentials, Failure> {
-        let issued = match &self.recipe {
+        let issued = match &*self.recipe {
             Recipe::Source(source) => source.fetch().await.map_err(|mut failure| {
                 failure.message = format!("no session of {}: {}", source.name(), failure.message);
                 failure
@@ -244,7 +247,7 @@ impl Base {
         seen: &Surroundings,
         region: Option<&Region>,
     ) -> Result<SdkCredentials, Failure> {
-        if let Recipe::KeysOf(profile) = &self.recipe {
+        if let Recipe::KeysOf(profile) = &*self.recipe {
             return profile_file::keys(seen, profile).await;
         }
         let provider = self.provider_here(seen, region).await?;
@@ -262,7 +265,7 @@ impl Base {
     }
 
     fn profile_name(&self) -> Option<&str> {
-        match &self.recipe {
+        match &*self.recipe {
             Recipe::Part(Part::Profile(name), _) => Some(name),
             _ => None,
         }
@@ -273,13 +276,13 @@ impl Base {
         seen: &Surroundings,
         region: Option<&Region>,
     ) -> Result<SharedCredentialsProvider, Failure> {
-        if let Recipe::Provider(provider) = &self.recipe {
+        if let Recipe::Provider(provider) = &*self.recipe {
             return Ok(provider.clone());
         }
         if let Some(provider) = self.state.provider.own() {
             return Ok(SharedCredentialsProvider::clone(&provider));
         }
-        let part = match &self.recipe {
+        let part = match &*self.recipe {
             Recipe::Part(part, _) => part,
             _ => &Part::All,
         };
@@ -304,7 +307,7 @@ fn signing(session: &Session) -> SdkCredentials {
 /// Nothing but which kind of credentials: keys are not shown.
 impl fmt::Debug for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.recipe {
+        match &*self.recipe {
             Recipe::DefaultChain => f.write_str("the default chain"),
             Recipe::Profile(name) => write!(f, "the profile `{name}`"),
             Recipe::Keys(keys) => write!(f, "the key {}", keys.access_key_id()),

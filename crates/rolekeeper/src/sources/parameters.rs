@@ -19,23 +19,23 @@ const MOST_CONTEXTS: usize = 5;
 
 /// The role's ARN: 20 to 2048 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RoleArn(String);
+pub(crate) struct RoleArn(Box<str>);
 
 /// 2 to 64 letters, digits and `_+=,.@-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SessionName(String);
+pub(crate) struct SessionName(Box<str>);
 
 /// As a session name, not starting with `aws:`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SourceIdentity(String);
+pub(crate) struct SourceIdentity(Box<str>);
 
 /// 2 to 1224 letters, digits and `_+=,.@:/-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ExternalId(String);
+pub(crate) struct ExternalId(Box<str>);
 
 /// An MFA device's serial number or ARN: 9 to 256 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MfaSerial(String);
+pub(crate) struct MfaSerial(Box<str>);
 
 /// 900 to 43200 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,23 +43,23 @@ pub(crate) struct SessionDuration(i32);
 
 /// A JSON object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct InlinePolicy(String);
+pub(crate) struct InlinePolicy(Box<str>);
 
 /// At most 10 ARNs of 20 to 2048 characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PolicyArns(Vec<String>);
+pub(crate) struct PolicyArns(Box<[String]>);
 
 /// At most 50, no key twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tags(Vec<(String, String)>);
+pub(crate) struct Tags(Box<[(String, String)]>);
 
 /// At most 50.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TransitiveTagKeys(Vec<String>);
+pub(crate) struct TransitiveTagKeys(Box<[String]>);
 
 /// At most 5 pairs of a provider's ARN and its assertion, which is not shown.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct ProvidedContexts(Vec<(String, String)>);
+pub(crate) struct ProvidedContexts(Box<[(String, String)]>);
 
 macro_rules! text {
     ($($name:ident),*) => {$(
@@ -123,7 +123,7 @@ fn arn(what: &str, value: &str, example: &str) -> Result<(), Failure> {
 impl RoleArn {
     pub(crate) fn parse(value: &str) -> Result<Self, Failure> {
         arn("role ARN", value, "arn:aws:iam::123456789012:role/NAME")?;
-        Ok(Self(value.to_owned()))
+        Ok(Self(value.into()))
     }
 }
 
@@ -131,7 +131,7 @@ impl SessionName {
     pub(crate) fn parse(value: &str) -> Result<Self, Failure> {
         length("session name", value, 2, 64)?;
         alphabet("session name", value, "+=,.@-")?;
-        Ok(Self(value.to_owned()))
+        Ok(Self(value.into()))
     }
 
     /// Of whatever is known: what STS refuses becomes `-`, and what comes last stays if it is too
@@ -151,7 +151,7 @@ impl SessionName {
         }
         name.truncate(MOST - tail.len());
         name.push_str(&tail);
-        Self(name)
+        Self(name.into())
     }
 }
 
@@ -165,7 +165,7 @@ impl SourceIdentity {
             .with_hint("choose one that does not start with `aws:`"));
         }
         alphabet("source identity", value, "+=,.@-")?;
-        Ok(Self(value.to_owned()))
+        Ok(Self(value.into()))
     }
 }
 
@@ -173,7 +173,7 @@ impl ExternalId {
     pub(crate) fn parse(value: &str) -> Result<Self, Failure> {
         length("external id", value, 2, 1224)?;
         alphabet("external id", value, "+=,.@:/-")?;
-        Ok(Self(value.to_owned()))
+        Ok(Self(value.into()))
     }
 }
 
@@ -181,7 +181,7 @@ impl MfaSerial {
     pub(crate) fn parse(value: &str) -> Result<Self, Failure> {
         length("MFA serial", value, 9, 256)?;
         alphabet("MFA serial", value, "+=/:,.@-")?;
-        Ok(Self(value.to_owned()))
+        Ok(Self(value.into()))
     }
 }
 
@@ -223,7 +223,7 @@ impl InlinePolicy {
                 .with_hint(r#"write it as {"Version":"2012-10-17","Statement":[…]}"#)
         };
         match serde_json::from_str::<serde_json::Value>(value) {
-            Ok(serde_json::Value::Object(_)) => Ok(Self(value.to_owned())),
+            Ok(serde_json::Value::Object(_)) => Ok(Self(value.into())),
             Ok(_) => Err(refuse("it is another kind of JSON value".to_owned())),
             Err(error) => Err(refuse(error.to_string())),
         }
@@ -236,7 +236,7 @@ impl PolicyArns {
         for value in &values {
             arn("policy ARN", value, "arn:aws:iam::aws:policy/NAME")?;
         }
-        Ok(Self(values))
+        Ok(Self(values.into()))
     }
 
     pub(crate) fn as_slice(&self) -> &[String] {
@@ -260,7 +260,7 @@ impl Tags {
                 .with_hint("give each tag once"));
             }
         }
-        Ok(Self(pairs))
+        Ok(Self(pairs.into()))
     }
 
     pub(crate) fn as_slice(&self) -> &[(String, String)] {
@@ -274,7 +274,7 @@ impl TransitiveTagKeys {
         for key in &keys {
             length("transitive tag key", key, 1, 128)?;
         }
-        Ok(Self(keys))
+        Ok(Self(keys.into()))
     }
 
     pub(crate) fn as_slice(&self) -> &[String] {
@@ -299,7 +299,7 @@ impl ProvidedContexts {
                 .with_hint("pass the assertion as the provider issued it"));
             }
         }
-        Ok(Self(pairs))
+        Ok(Self(pairs.into()))
     }
 
     pub(crate) fn as_slice(&self) -> &[(String, String)] {
