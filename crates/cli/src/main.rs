@@ -10,6 +10,7 @@ mod events;
 mod exit;
 mod identity;
 mod output;
+mod signals;
 mod values;
 
 use clap::{CommandFactory, FromArgMatches, Parser};

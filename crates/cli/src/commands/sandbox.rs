@@ -9,6 +9,7 @@ use super::block_on;
 use crate::{
     exit::{Status, Trouble},
     output::Printer,
+    signals::End,
     values,
 };
 
@@ -69,9 +70,10 @@ pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> Result<Status, Tr
             .map_err(|error| {
                 Trouble::system(format_args!("cannot listen on {}", arguments.listen), error)
             })?;
-        let end = end()?;
+        // Whoever has read the lines may end us at once, and wants the summary all the same.
+        let mut end = End::listen()?;
         introduce(&sandbox, arguments.json, printer);
-        end.await;
+        end.next().await;
         summarize(&sandbox, printer);
         sandbox.shutdown().await;
         Ok(Status::OK)
@@ -106,32 +108,6 @@ fn introduce(sandbox: &Running, as_json: bool, printer: &Printer) {
         printer.note(format_args!("  {}", sandbox.role_arn(role)));
     }
     printer.note("Stop it with Ctrl-C.");
-}
-
-/// Over once Ctrl-C is pressed or SIGTERM has come. It listens from now on: whoever has read the
-/// lines may end us at once, and wants the summary all the same.
-#[cfg(unix)]
-fn end() -> Result<impl Future<Output = ()>, Trouble> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen =
-        |kind| signal(kind).map_err(|error| Trouble::system("cannot listen for signals", error));
-    let (mut pressed, mut ended) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = pressed.recv() => {}
-            _ = ended.recv() => {}
-        }
-    })
-}
-
-#[cfg(not(unix))]
-fn end() -> Result<impl Future<Output = ()>, Trouble> {
-    Ok(async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-    })
 }
 
 fn summarize(sandbox: &Running, printer: &Printer) {

@@ -1,9 +1,9 @@
 //! `rolekeeper serve`: the agent, for programs that others start.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::HashSet, net::SocketAddr, path::PathBuf};
 
 use rolekeeper_agent::{
-    Agent, BindError, CONTAINER_PATH, Checked, Face, Listening, Plan, Planner, RoleName,
+    Agent, BindError, CONTAINER_PATH, Checked, Face, Listening, Plan, Planner, Role, RoleName,
     activation::{Inherited, Notifier},
     config::{self, Config, ImdsConfig, Problem},
     hardening,
@@ -12,6 +12,7 @@ use rolekeeper_agent::{
 use crate::{
     exit::{Status, Trouble},
     output::{LogFormat, Printer},
+    signals::{self, End},
     values,
 };
 
@@ -193,7 +194,9 @@ async fn serve(
     let plan =
         planner.plan(checked).map_err(|problems| Wrong::Problems(problems).trouble(printer))?;
     let listening = agent.serve_at(bound, plan.roles).await.map_err(cannot)?;
-    introduce(&agent, &listening, printer);
+    let mut introduction = Introduction::default();
+    introduction.tell(&agent, &listening, printer);
+    printer.note(format_args!("{}; stop with Ctrl-C", served(&agent)));
     notifier.ready(&served(&agent));
     loop {
         let signal = tokio::select! {
@@ -206,7 +209,12 @@ async fn serve(
         match signal {
             Signal::Reload => {
                 notifier.reloading();
-                reload(arguments, &agent, &mut planner, inherited, printer).await;
+                let reload = reload(arguments, &agent, &mut planner, inherited, printer);
+                if let Some(listening) = reload.await {
+                    introduction.tell(&agent, &listening, printer);
+                    let served = served(&agent);
+                    printer.note(format_args!("read the configuration again: {served}"));
+                }
                 notifier.ready(&served(&agent));
             }
             Signal::End => break,
@@ -234,7 +242,7 @@ async fn reload(
     planner: &mut Planner,
     inherited: &Inherited,
     printer: &Printer,
-) {
+) -> Option<Vec<Listening>> {
     let plan = async {
         let checked = arguments.checked(inherited).await.map_err(|wrong| wrong.trouble(printer))?;
         let bound = agent
@@ -250,13 +258,10 @@ async fn reload(
         Err(trouble) => {
             printer.trouble(&trouble);
             printer.warning("nothing was changed: everything is served as before");
-            return;
+            return None;
         }
     };
-    match agent.serve_at(bound, roles).await {
-        Ok(_) => printer.note(format_args!("read the configuration again: {}", served(agent))),
-        Err(error) => printer.warning(error),
-    }
+    agent.serve_at(bound, roles).await.map_err(|error| printer.warning(error)).ok()
 }
 
 fn served(agent: &Agent) -> String {
@@ -266,37 +271,56 @@ fn served(agent: &Agent) -> String {
     }
 }
 
-/// What a program needs to read each role.
-fn introduce(agent: &Agent, listening: &[Listening], printer: &Printer) {
-    for Listening { address, face } in listening {
-        match face {
-            Face::Container => {
-                for role in agent.roles() {
-                    printer.line(format_args!("# {}: {}", role.name(), role.credentials().name()));
-                    let url = format!("http://{address}{CONTAINER_PATH}{}", role.name());
-                    export("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url, printer);
-                    if let Some(file) = role.tokens().file() {
-                        let file = file.display().to_string();
-                        export("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &file, printer);
-                    }
-                }
-            }
-            Face::Imds { role, .. } => {
-                printer.line(format_args!("# {role} over IMDS"));
-                let url = format!("http://{address}/");
-                export("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url, printer);
-            }
-            Face::Operator => {
-                printer.line(format_args!("# health and metrics: http://{address}/metrics"));
-            }
-            Face::Local => {}
-        }
-    }
-    printer.note(format_args!("{}; stop with Ctrl-C", served(agent)));
+/// What a program needs to read each role; what was told at the start is not told again.
+#[derive(Default)]
+struct Introduction {
+    told: HashSet<String>,
 }
 
-fn export(name: &str, value: &str, printer: &Printer) {
-    printer.line(format_args!("export {name}={}", values::posix_quoted(value)));
+impl Introduction {
+    fn tell(&mut self, agent: &Agent, listening: &[Listening], printer: &Printer) {
+        for Listening { address, face } in listening {
+            match face {
+                Face::Container => {
+                    for role in agent.roles() {
+                        self.line(printer, container(*address, &role));
+                    }
+                }
+                Face::Imds { role, .. } => {
+                    let url =
+                        export("AWS_EC2_METADATA_SERVICE_ENDPOINT", &format!("http://{address}/"));
+                    self.line(printer, format!("# {role} over IMDS\n{url}"));
+                }
+                Face::Operator => {
+                    self.line(printer, format!("# health and metrics: http://{address}/metrics"));
+                }
+                Face::Local => {}
+            }
+        }
+    }
+
+    fn line(&mut self, printer: &Printer, text: String) {
+        if !self.told.contains(&text) {
+            printer.line(&text);
+            self.told.insert(text);
+        }
+    }
+}
+
+fn container(address: SocketAddr, role: &Role) -> String {
+    let url = format!("http://{address}{CONTAINER_PATH}{}", role.name());
+    let mut text = format!("# {}: {}\n", role.name(), role.credentials().name());
+    text += &export("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url);
+    if let Some(file) = role.tokens().file() {
+        let file = file.display().to_string();
+        text += "\n";
+        text += &export("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &file);
+    }
+    text
+}
+
+fn export(name: &str, value: &str) -> String {
+    format!("export {name}={}", values::posix_quoted(value))
 }
 
 fn imds(text: &str) -> Result<ImdsConfig, String> {
@@ -314,51 +338,31 @@ enum Signal {
     End,
 }
 
-#[cfg(unix)]
 struct Signals {
+    #[cfg(unix)]
     hangup: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    end: End,
 }
 
-#[cfg(unix)]
 impl Signals {
     /// From here on they don't end us.
     fn listen() -> Result<Self, Trouble> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let listen = |kind| {
-            signal(kind).map_err(|error| Trouble::system("cannot listen for signals", error))
-        };
         Ok(Self {
-            hangup: listen(SignalKind::hangup())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
+            #[cfg(unix)]
+            hangup: signals::listen(tokio::signal::unix::SignalKind::hangup())?,
+            end: End::listen()?,
         })
     }
 
     async fn next(&mut self) -> Signal {
+        #[cfg(unix)]
+        let hangup = self.hangup.recv();
+        // There is no signal for a reload: it has to be started anew.
+        #[cfg(not(unix))]
+        let hangup = std::future::pending::<()>();
         tokio::select! {
-            _ = self.hangup.recv() => Signal::Reload,
-            _ = self.interrupt.recv() => Signal::End,
-            _ = self.terminate.recv() => Signal::End,
+            _ = hangup => Signal::Reload,
+            _ = self.end.next() => Signal::End,
         }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn listen() -> Result<Self, Trouble> {
-        Ok(Self)
-    }
-
-    /// There is no signal for a reload: start it anew.
-    async fn next(&mut self) -> Signal {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-        Signal::End
     }
 }

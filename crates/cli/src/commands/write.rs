@@ -5,7 +5,6 @@ use std::{
     convert::Infallible,
     env, fmt, fs,
     path::{Path, PathBuf},
-    pin::pin,
     sync::Arc,
 };
 
@@ -18,6 +17,7 @@ use crate::{
     exit::{Status, Trouble},
     identity::{Identity, RoleArguments},
     output::Printer,
+    signals::End,
 };
 
 #[derive(clap::Args)]
@@ -81,13 +81,14 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
     let place = Place { file, section };
     refuse_a_section_that_is_read(&place, role.profile())?;
     block_on(async {
-        let mut end = pin!(end()?);
+        // A hangup is left alone: under nohup it must end nothing.
+        let mut end = End::listen()?;
         let identity = role.identity(printer).await?;
         let keeper = Keeper::open(&place.file, place.section.clone()).map_err(trouble)?;
         let credentials = identity.keep();
         let session = tokio::select! {
             session = identity.first(&credentials, PATIENCE, printer) => session?,
-            signal = &mut end => return Ok(Status::of_signal(signal)),
+            signal = end.next() => return Ok(Status::of_signal(signal)),
         };
         // What is begun is ended: only then is it known what there is to take out.
         write_first(session, &identity, &keeper, &place, printer).await?;
@@ -95,7 +96,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
             printer.note("It is replaced before that, until Ctrl-C.");
             tokio::select! {
                 never = keep(&credentials, &keeper, &place, printer) => match never {},
-                _ = &mut end => {}
+                _ = end.next() => {}
             }
         }
         if remove_at_end {
@@ -261,34 +262,4 @@ fn is_same(a: &Path, b: &Path) -> bool {
         })
     };
     a == b || matches!((real(a), real(b)), (Some(a), Some(b)) if a == b)
-}
-
-// === until when ===
-
-/// Over once Ctrl-C is pressed or SIGTERM has come, with the signal's number. A hangup is left alone:
-/// under nohup it must end nothing.
-#[cfg(unix)]
-fn end() -> Result<impl Future<Output = i32>, Trouble> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
-    let listen =
-        |kind| signal(kind).map_err(|error| Trouble::system("cannot listen for signals", error));
-    let (mut pressed, mut ended) = (listen(interrupt)?, listen(terminate)?);
-    Ok(async move {
-        tokio::select! {
-            _ = pressed.recv() => interrupt.as_raw_value(),
-            _ = ended.recv() => terminate.as_raw_value(),
-        }
-    })
-}
-
-#[cfg(not(unix))]
-fn end() -> Result<impl Future<Output = i32>, Trouble> {
-    const INTERRUPT: i32 = 2;
-    Ok(async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-        INTERRUPT
-    })
 }

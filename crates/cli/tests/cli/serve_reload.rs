@@ -37,6 +37,8 @@ fn a_role_more_is_served_one_less_is_not_and_the_rest_keeps_session_and_port() {
     assert_eq!(agent.key_id("etl"), etl);
     let report = agent.key_id("report");
     assert_ne!(report, etl);
+    let url = agent.exported("# report: ", "AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    assert!(url.ends_with("/role/report"), "what is new is introduced: {url}");
     assert_eq!(agent.get_with("audit", &audit_token).status, 404);
     assert_eq!(sts.counts().calls("AssumeRole"), 3);
 
