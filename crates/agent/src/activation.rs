@@ -4,6 +4,10 @@
 //! `imds-NAME` for the role `NAME`. Without a name the one TCP socket is the container endpoint, and
 //! the one Unix socket the local one. Elsewhere than on Linux there are none, and nobody is told.
 
+#[cfg_attr(target_os = "linux", path = "activation/linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "activation/elsewhere.rs")]
+mod system;
+
 use std::{
     net::{SocketAddr, TcpListener},
     time::Duration,
@@ -12,12 +16,8 @@ use std::{
 use crate::{
     agent::{Face, Listener, Place, Plan},
     config::{Config, ImdsConfig, RoleName},
+    local::{self, UnixListener},
 };
-
-#[cfg(unix)]
-type LocalListener = std::os::unix::net::UnixListener;
-#[cfg(not(unix))]
-type LocalListener = std::convert::Infallible;
 
 /// Sockets that were bound before we were started.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub struct Inherited {
     container: Option<Tcp>,
     imds: Vec<(RoleName, Tcp)>,
     operator: Option<Tcp>,
-    local: Option<LocalListener>,
+    local: Option<UnixListener>,
 }
 
 #[derive(Debug)]
@@ -52,10 +52,7 @@ impl Inherited {
     /// There are some, and they can't be used: one without a name that isn't the only one of its
     /// kind, one that has an unknown name, one that doesn't listen.
     pub fn take() -> Result<Self, String> {
-        #[cfg(target_os = "linux")]
-        return linux::take();
-        #[cfg(not(target_os = "linux"))]
-        Ok(Self::default())
+        system::take()
     }
 
     /// Puts the addresses of these sockets into `config`, to be [checked](Config::check) with all
@@ -67,11 +64,8 @@ impl Inherited {
         if let Some(Tcp { address, .. }) = self.operator {
             config.operator = Some(address);
         }
-        #[cfg(unix)]
-        if let Some(address) = self.local.as_ref().and_then(|local| local.local_addr().ok())
-            && let Some(path) = address.as_pathname()
-        {
-            config.socket = Some(path.to_owned());
+        if let Some(path) = self.local.as_ref().and_then(local::path_of) {
+            config.socket = Some(path);
         }
         for (role, Tcp { address, .. }) in &self.imds {
             match config.imds.iter_mut().find(|imds| imds.role == *role) {
@@ -93,7 +87,6 @@ impl Inherited {
         for Listener { at, face } in &mut plan.listeners {
             let address = match at {
                 Place::Address(address) => address,
-                #[cfg(unix)]
                 Place::Path(_) => {
                     if let Some(socket) = self.local.take() {
                         *at = Place::InheritedUnix(socket);
@@ -118,8 +111,7 @@ impl Inherited {
     }
 
     /// The Unix socket, once.
-    #[cfg(unix)]
-    pub fn local(&mut self) -> Option<LocalListener> {
+    pub fn local(&mut self) -> Option<UnixListener> {
         self.local.take()
     }
 
@@ -135,35 +127,32 @@ impl Inherited {
 impl Notifier {
     /// Whoever `NOTIFY_SOCKET` names.
     pub fn from_env() -> Self {
-        #[cfg(target_os = "linux")]
-        return linux::notifier();
-        #[cfg(not(target_os = "linux"))]
-        Self { is_heard: false, watchdog: None }
+        system::notifier()
     }
 
     /// All listeners are bound; also after a reload.
     pub fn ready(self, status: &str) {
-        self.tell(How::Ready(status));
+        self.tell(Some(State::Ready), Some(status));
     }
 
     /// A reload begins; [`ready`](Self::ready) ends it, also if nothing came of it.
     pub fn reloading(self) {
-        self.tell(How::Reloading);
+        self.tell(Some(State::Reloading), None);
     }
 
     /// We are about to end.
     pub fn stopping(self) {
-        self.tell(How::Stopping);
+        self.tell(Some(State::Stopping), None);
     }
 
     /// One line for `systemctl status`.
     pub fn status(self, status: &str) {
-        self.tell(How::Status(status));
+        self.tell(None, Some(status));
     }
 
     /// We are alive; due every [`watchdog_interval`](Self::watchdog_interval).
     pub fn alive(self) {
-        self.tell(How::Alive);
+        self.tell(Some(State::Alive), None);
     }
 
     /// Half the time after which the service manager takes us for dead; `None` if it never does.
@@ -171,149 +160,19 @@ impl Notifier {
         self.watchdog.map(|limit| limit / 2).filter(|interval| !interval.is_zero())
     }
 
-    fn tell(self, how: How<'_>) {
-        if !self.is_heard {
-            return;
-        }
-        #[cfg(target_os = "linux")]
-        if let Err(error) = linux::tell(how) {
+    fn tell(self, state: Option<State>, status: Option<&str>) {
+        if self.is_heard
+            && let Err(error) = system::tell(state, status)
+        {
             tracing::warn!(%error, "cannot tell the service manager");
         }
-        #[cfg(not(target_os = "linux"))]
-        let _ = how;
     }
 }
 
 #[derive(Clone, Copy)]
-enum How<'a> {
-    Ready(&'a str),
+enum State {
+    Ready,
     Reloading,
     Stopping,
-    Status(&'a str),
     Alive,
-}
-
-#[cfg(target_os = "linux")]
-mod linux {
-    use std::{env, io, process};
-
-    use listenfd::ListenFd;
-    use sd_notify::NotifyState;
-
-    use super::{How, Inherited, Notifier, RoleName, Tcp};
-
-    /// A listener for each of thousands of roles may be meant; what is beyond is no count.
-    const MOST_SOCKETS: usize = 16 * 1024;
-
-    /// What systemd calls sockets that nobody has named: `unknown`, or as their unit.
-    fn is_no_name(name: &str) -> bool {
-        name.is_empty() || name == "unknown" || name.ends_with(".socket")
-    }
-
-    pub(super) fn take() -> Result<Inherited, String> {
-        let mut inherited = Inherited::default();
-        // Of another process, which has handed its environment on.
-        if env::var("LISTEN_PID").ok().and_then(|pid| pid.parse().ok()) != Some(process::id()) {
-            return Ok(inherited);
-        }
-        let Some(count) = env::var_os("LISTEN_FDS") else { return Ok(inherited) };
-        let count = count.to_str().and_then(|text| text.parse::<usize>().ok());
-        let Some(count) = count.filter(|count| *count <= MOST_SOCKETS) else {
-            return Err("LISTEN_FDS is no number of sockets".to_owned());
-        };
-        let names = match env::var("LISTEN_FDNAMES") {
-            Ok(names) => names.split(':').map(str::to_owned).collect(),
-            Err(_) => vec![String::new(); count],
-        };
-        if names.len() != count {
-            return Err(format!(
-                "LISTEN_FDS counts {count} sockets, LISTEN_FDNAMES {}",
-                names.len()
-            ));
-        }
-        let mut sockets = ListenFd::from_env();
-        for (at, name) in names.iter().enumerate() {
-            let cannot = |why: String| format!("socket {} (`{name}`) of systemd's: {why}", at + 1);
-            inherited.put(name, &mut sockets, at).map_err(cannot)?;
-        }
-        Ok(inherited)
-    }
-
-    impl Inherited {
-        fn put(&mut self, name: &str, sockets: &mut ListenFd, at: usize) -> Result<(), String> {
-            if (name == "local" || is_no_name(name))
-                && let Ok(Some(socket)) = sockets.take_unix_listener(at)
-            {
-                check_listens(&socket)?;
-                return place(&mut self.local, socket);
-            }
-            if name == "local" {
-                return Err("it is no Unix socket (ListenStream= with a path)".to_owned());
-            }
-            let tcp = sockets.take_tcp_listener(at).map_err(|_| {
-                "it is no TCP socket (ListenStream= with an address and port)".to_owned()
-            })?;
-            let listener = tcp.ok_or("it was taken already")?;
-            check_listens(&listener)?;
-            let address = listener.local_addr().map_err(|error| error.to_string())?;
-            let tcp = Tcp { address, listener: Some(listener) };
-            match name.strip_prefix("imds-").map(RoleName::parse) {
-                Some(Err(bad)) => Err(bad.to_string()),
-                Some(Ok(role)) if self.imds.iter().any(|(other, _)| *other == role) => {
-                    Err("there are two of this name".to_owned())
-                }
-                Some(Ok(role)) => {
-                    self.imds.push((role, tcp));
-                    Ok(())
-                }
-                None if name == "operator" => place(&mut self.operator, tcp),
-                None if name == "container" || is_no_name(name) => place(&mut self.container, tcp),
-                None => Err("known names (FileDescriptorName=) are container, operator, local and imds-ROLE".to_owned()),
-            }
-        }
-    }
-
-    fn place<T>(field: &mut Option<T>, socket: T) -> Result<(), String> {
-        match field {
-            None => {
-                *field = Some(socket);
-                Ok(())
-            }
-            Some(_) => Err("there are two of this kind: give each a name of its own with \
-                            FileDescriptorName=, in a socket unit of its own"
-                .to_owned()),
-        }
-    }
-
-    fn check_listens(socket: &impl std::os::fd::AsFd) -> Result<(), String> {
-        match rustix::net::sockopt::socket_acceptconn(socket) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err("it is a connection, not a listener: Accept= has to be no".to_owned()),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    pub(super) fn notifier() -> Notifier {
-        let is_heard = env::var_os("NOTIFY_SOCKET").is_some_and(|path| !path.is_empty());
-        Notifier { is_heard, watchdog: sd_notify::watchdog_enabled().filter(|_| is_heard) }
-    }
-
-    pub(super) fn tell(how: How<'_>) -> io::Result<()> {
-        // A message has one line for each field.
-        let line = |text: &str| text.replace(['\n', '\r'], " ");
-        match how {
-            How::Ready(status) => {
-                let status = line(status);
-                sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&status)])
-            }
-            How::Reloading => sd_notify::notify(&[
-                NotifyState::Reloading,
-                // Without it systemd takes the next READY=1 for that of an earlier reload.
-                NotifyState::monotonic_usec_now()?,
-            ]),
-            How::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
-            How::Status(status) => sd_notify::notify(&[NotifyState::Status(&line(status))]),
-            How::Alive => sd_notify::notify(&[NotifyState::Watchdog]),
-        }
-    }
 }

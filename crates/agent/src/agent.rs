@@ -3,8 +3,7 @@
 
 use std::{
     fmt, io,
-    net::{SocketAddr, TcpListener as StdListener},
-    os::unix::net::UnixListener as StdUnixListener,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -17,8 +16,9 @@ use crate::{
     connections::{self, World},
     container::Container,
     imds::Imds,
-    local,
+    local::{self, UnixListener},
     operator::Operator,
+    peer::Peer,
     role::Role,
 };
 
@@ -71,7 +71,7 @@ pub enum Place {
     /// A TCP port that somebody else has bound for us, such as systemd.
     Inherited(StdListener),
     /// A Unix socket that somebody else has bound for us.
-    InheritedUnix(StdUnixListener),
+    InheritedUnix(UnixListener),
     /// A Unix socket; its folder is made if it is missing.
     Path(PathBuf),
 }
@@ -286,9 +286,7 @@ impl Place {
             Self::Address(address) => Asked::Address(*address),
             Self::Path(path) => Asked::Path(path.clone()),
             Self::InheritedUnix(listener) => {
-                let path = listener.local_addr().ok();
-                let path = path.and_then(|address| Some(address.as_pathname()?.to_owned()));
-                Asked::Path(path.unwrap_or_default())
+                Asked::Path(local::path_of(listener).unwrap_or_default())
             }
             Self::Inherited(listener) => Asked::Address(
                 listener.local_addr().map_err(|error| Asked::Path(PathBuf::new()).cannot(error))?,
@@ -319,11 +317,17 @@ impl Place {
 
 impl Asked {
     fn cannot(&self, error: io::Error) -> BindError {
-        let place = match self {
-            Self::Address(address) => address.to_string(),
-            Self::Path(path) => path.display().to_string(),
-        };
-        BindError { place, error }
+        match self {
+            Self::Address(address) => {
+                let is_taken = error.kind() == io::ErrorKind::AddrInUse;
+                let holder = is_taken.then(|| holder_of(*address)).flatten();
+                let taken = |holder| {
+                    io::Error::new(io::ErrorKind::AddrInUse, format!("it is taken by {holder}"))
+                };
+                BindError { place: address.to_string(), error: holder.map_or(error, taken) }
+            }
+            Self::Path(path) => BindError { place: path.display().to_string(), error },
+        }
     }
 }
 
@@ -344,6 +348,23 @@ impl Running {
         };
         Ok(Listening { address, face: self.face.clone() })
     }
+}
+
+/// Who listens where we can't, in words, as far as it is known.
+fn holder_of(address: SocketAddr) -> Option<String> {
+    // All addresses of a port are taken by whoever has one of them, the loopback's most likely.
+    let loopback: IpAddr = match address.ip() {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    let at = |ip| Peer::listening_at(SocketAddr::new(ip, address.port())).ok();
+    let holder =
+        at(address.ip()).or_else(|| at(loopback).filter(|_| address.ip().is_unspecified()))?;
+    Some(match (holder.executable, holder.pid, holder.uid?) {
+        (Some(program), Some(pid), _) => format!("{} (process {pid})", program.display()),
+        (_, Some(pid), _) => format!("process {pid}"),
+        (_, None, uid) => format!("a process of the user with the id {uid}"),
+    })
 }
 
 // === impl Bound ===

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use crate::rule::Rule;
+use crate::local;
 pub use aws_files::AwsFilePaths;
 pub use fingerprint::Fingerprint;
 pub use ground::Ground;
@@ -53,7 +53,8 @@ pub struct Config {
     pub imds: Vec<ImdsConfig>,
     /// Health and metrics.
     pub operator: Option<SocketAddr>,
-    /// The Unix socket for other commands of the same user; `None` if there is no place for one.
+    /// The Unix socket for other commands of the same user; `None` if there is no place for one, or
+    /// the system has none.
     pub socket: Option<PathBuf>,
     /// Fetches a second, for each account.
     pub pace: NonZeroU32,
@@ -88,7 +89,7 @@ impl Default for Config {
             container: DEFAULT_LISTEN,
             imds: Vec::new(),
             operator: None,
-            socket: default_socket(),
+            socket: local::are_here().ok().and_then(|()| default_socket()),
             pace: DEFAULT_PACE,
             idle_after: None,
             beyond_loopback: false,
@@ -163,7 +164,15 @@ impl Config {
         match &role.token {
             TokenConfig::File(path) => Some(path.clone()),
             TokenConfig::Variable(_) => None,
-            TokenConfig::Beside => Some(places::token_beside(self.socket.as_deref()?, &role.name)),
+            TokenConfig::Beside => Some(self.folder()?.join("tokens").join(role.name.as_str())),
+        }
+    }
+
+    /// Where tokens and keys are kept: beside the socket, or where it would be by default.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        match &self.socket {
+            Some(socket) => socket.parent().map(Path::to_owned),
+            None => places::default_folder(),
         }
     }
 
@@ -212,6 +221,13 @@ impl Config {
 
     fn check_listeners(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
+        if let (Some(socket), Err(why)) = (&self.socket, local::are_here()) {
+            problems.push(
+                Problem::of("socket", why.to_string())
+                    .with_value(format!("{socket:?}"))
+                    .with_hint("leave it out; with `operator`, health and metrics tell the status"),
+            );
+        }
         let mut listeners = vec![("listen", self.container)];
         listeners.extend(self.operator.map(|address| ("operator", address)));
         for imds in &self.imds {
@@ -264,12 +280,4 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let overlap =
         a == b || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()));
     one.port() != 0 && one.port() == other.port() && overlap
-}
-
-impl ImdsConfig {
-    /// Who may read the role here: a client brings no token, so without a rule of the role's own
-    /// only who runs the agent.
-    pub fn rule(&self, role: &RoleConfig) -> Rule {
-        if role.allow.needs().is_some() { role.allow.clone() } else { Rule::this_user() }
-    }
 }

@@ -10,6 +10,7 @@
 //! | `text` | where the section is, and the same file with other keys in it |
 //! | `target` | which file it really is, and how it is replaced |
 //! | `lock` | who may write |
+//! | `system` | what of this is not the same on every system |
 //! | `keeper` | when it is written |
 //! | `error` | what can be in the way |
 
@@ -18,6 +19,9 @@ mod keeper;
 mod keys;
 mod lock;
 mod name;
+#[cfg_attr(unix, path = "credentials_file/unix.rs")]
+#[cfg_attr(not(unix), path = "credentials_file/elsewhere.rs")]
+mod system;
 mod target;
 mod text;
 

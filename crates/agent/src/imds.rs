@@ -100,8 +100,8 @@ impl Imds {
             return Err(Refusal::Method);
         }
         if item == Some(Item::Token) {
-            let seconds = only(headers, &LIFETIME)?.ok_or(Refusal::Malformed)?;
-            return Lifetime::parse(seconds).map(Asked::Token).ok_or(Refusal::Malformed);
+            let seconds = only(headers, &LIFETIME)?.ok_or(Refusal::Lifetime)?;
+            return Lifetime::parse(seconds).map(Asked::Token).ok_or(Refusal::Lifetime);
         }
         match only(headers, &TOKEN)? {
             Some(token) if self.key.admits(now(), token) => {}
@@ -110,8 +110,7 @@ impl Imds {
             None => return Err(Refusal::Version1),
         }
         let role = world.roles.get(self.role.as_str()).ok_or(Refusal::Path)?;
-        let is_open = role.rule().needs().is_none();
-        connection.check_rule(if is_open { &self.this_user } else { role.rule() }).await?;
+        connection.check_rule(role.rule().or(&self.this_user)).await?;
         item.map(|item| Asked::Item(role, item)).ok_or(Refusal::Path)
     }
 

@@ -28,7 +28,7 @@ mod metrics;
 mod operator;
 pub mod peer;
 mod planner;
-mod private_file;
+pub mod private_file;
 mod refusal;
 mod reply;
 mod role;

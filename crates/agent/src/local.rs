@@ -10,6 +10,9 @@
 
 pub mod client;
 mod socket;
+#[cfg_attr(unix, path = "local/unix.rs")]
+#[cfg_attr(not(unix), path = "local/elsewhere.rs")]
+mod sockets;
 mod status;
 
 use std::path::PathBuf;
@@ -18,6 +21,8 @@ use bytes::Bytes;
 use hyper::{Method, Request, body::Incoming};
 use percent_encoding::percent_decode_str;
 pub(crate) use socket::Socket;
+pub use sockets::UnixListener;
+pub(crate) use sockets::{are_here, path_of};
 
 use crate::{
     config::AwsFilePaths,

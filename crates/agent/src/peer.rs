@@ -8,10 +8,9 @@
 //! programs that let themselves be told what to do by another program of the same user (`ptrace`,
 //! `LD_PRELOAD`). `docs/threat-model.md` has it all.
 
-#[cfg(target_os = "linux")]
-mod holders;
-#[cfg(target_os = "linux")]
-mod socket_table;
+#[cfg_attr(target_os = "linux", path = "peer/linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "peer/elsewhere.rs")]
+mod system;
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
@@ -43,25 +42,17 @@ impl Peer {
     /// `remote`. It reads files: at [`Depth::Process`], don't call it on a thread that serves.
     ///
     /// # Errors
-    /// The connection is not from this machine, has ended, or the kernel doesn't tell.
-    #[cfg(target_os = "linux")]
+    /// The connection is not from this machine, has ended, or the kernel doesn't tell; elsewhere
+    /// than on Linux, always.
     pub fn of_tcp(local: SocketAddr, remote: SocketAddr, depth: Depth) -> io::Result<Self> {
-        // The client's end has the same two addresses the other way round.
-        let found = socket_table::look_up(remote, local)?;
-        let peer = Self { uid: Some(found.uid), ..Self::default() };
-        match depth {
-            Depth::Uid => Ok(peer),
-            Depth::Process => holders::of(found.inode, peer),
-        }
+        system::of_tcp(local, remote, depth)
     }
 
-    /// The other end of a TCP connection.
+    /// Who takes the connections to a TCP port on this machine. It reads files.
     ///
     /// # Errors
-    /// Always: only Linux tells.
-    #[cfg(not(target_os = "linux"))]
-    pub fn of_tcp(_: SocketAddr, _: SocketAddr, _: Depth) -> io::Result<Self> {
-        let why = "only Linux tells who is at the other end of a TCP connection";
-        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    /// Nobody does, or the kernel doesn't tell; elsewhere than on Linux, always.
+    pub fn listening_at(address: SocketAddr) -> io::Result<Self> {
+        system::listening_at(address)
     }
 }

@@ -34,6 +34,8 @@ pub struct Checked {
     config: Config,
     /// One for each of its roles.
     sources: Vec<(Arc<dyn Source>, Fingerprint)>,
+    /// Of those that a machine's metadata are served for.
+    regions: HashMap<RoleName, String>,
 }
 
 /// A role that is to be served: of its configuration, what matters from here on.
@@ -75,14 +77,19 @@ impl Checked {
     pub async fn of(config: Config) -> Result<Self, Vec<Problem>> {
         let mut problems = config.check();
         let mut sources = Vec::with_capacity(config.roles.len());
+        let mut regions = HashMap::new();
         let mut ground = Ground::read().await;
         for role in &config.roles {
             match role.source(&mut ground).await {
-                Ok(source) => sources.push((source, ground.fingerprint(role))),
+                Ok((source, region)) => {
+                    sources.push((source, ground.fingerprint(role)));
+                    let is_machine = config.imds.iter().any(|imds| imds.role == role.name);
+                    regions.extend(region.filter(|_| is_machine).map(|it| (role.name.clone(), it)));
+                }
                 Err(failure) => problems.push(config.problem_of(role, &failure)),
             }
         }
-        if problems.is_empty() { Ok(Self { config, sources }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { config, sources, regions }) } else { Err(problems) }
     }
 
     /// What it was made of.
@@ -92,7 +99,19 @@ impl Checked {
 
     /// What is to be bound for it.
     pub fn listeners(&self) -> Vec<Listener> {
-        listeners(&self.config)
+        let config = &self.config;
+        let at = |address, face| Listener { at: Place::Address(address), face };
+        let mut all = vec![at(config.container, Face::Container)];
+        all.extend(config.imds.iter().map(|imds| {
+            let region = self.regions.get(&imds.role).cloned();
+            let key = config.folder().map(|folder| folder.join("imds.key"));
+            at(imds.listen, Face::Imds { role: imds.role.clone(), region, v1: imds.v1, key })
+        }));
+        all.extend(config.operator.map(|address| at(address, Face::Operator)));
+        all.extend(
+            config.socket.clone().map(|path| Listener { at: Place::Path(path), face: Face::Local }),
+        );
+        all
     }
 }
 
@@ -120,7 +139,8 @@ impl Planner {
     /// # Errors
     /// A token that can't be had. Everything stays as it was.
     pub fn plan(&mut self, checked: Checked) -> Result<Plan, Vec<Problem>> {
-        let Checked { mut config, sources } = checked;
+        let listeners = checked.listeners();
+        let Checked { mut config, sources, .. } = checked;
         let (mut tokens, mut problems) = (Vec::new(), Vec::new());
         for role in &config.roles {
             match self.tokens(&config, role) {
@@ -134,7 +154,6 @@ impl Planner {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let listeners = listeners(&config);
         let wanted = std::mem::take(&mut config.roles).into_iter().zip(sources).zip(tokens);
         let wanted: Vec<Wanted> = wanted
             .map(|((config, (source, sessions)), tokens)| {
@@ -211,22 +230,6 @@ impl Planner {
         };
         Ok(Arc::new(tokens))
     }
-}
-
-fn listeners(config: &Config) -> Vec<Listener> {
-    let at = |address, face| Listener { at: Place::Address(address), face };
-    let mut all = vec![at(config.container, Face::Container)];
-    all.extend(config.imds.iter().map(|imds| {
-        let role = config.roles.iter().find(|role| role.name == imds.role);
-        let region = role.and_then(|role| role.place.region.clone());
-        let key = config.socket.as_ref().map(|socket| socket.with_file_name("imds.key"));
-        at(imds.listen, Face::Imds { role: imds.role.clone(), region, v1: imds.v1, key })
-    }));
-    all.extend(config.operator.map(|address| at(address, Face::Operator)));
-    all.extend(
-        config.socket.clone().map(|path| Listener { at: Place::Path(path), face: Face::Local }),
-    );
-    all
 }
 
 // === impl Wanted ===

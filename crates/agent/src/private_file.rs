@@ -1,7 +1,8 @@
-//! Files that only this user may read.
+//! Files that only this user may read. Where files have no modes they are as private as the folder
+//! that they are in, such as the user's own.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -12,9 +13,9 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let Some(folder) = path.parent() else {
         return Err(io::Error::other(format!("{} is no path of a file", path.display())));
     };
-    folder_for_us(folder)?;
+    self::folder(folder)?;
     let temporary = beside(path)?;
-    let written = write_new(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+    let written = create(&temporary, content).map(drop).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // Nothing more can be done about a leftover than to say why there is one.
         let _ = fs::remove_file(&temporary);
@@ -32,35 +33,83 @@ pub(crate) fn beside(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Makes a folder, and those above it, that only this user may enter; leaves one alone that is there.
-pub(crate) fn folder_for_us(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+///
+/// # Errors
+/// The system's.
+pub fn folder(path: &Path) -> io::Result<()> {
+    system::folders().recursive(true).create(path)
+}
+
+/// A new file with this content, mode 0600.
+///
+/// # Errors
+/// The system's; something is there already.
+pub fn create(path: &Path, content: &[u8]) -> io::Result<File> {
+    // New: it can be nobody's link to somewhere else.
+    let mut file = system::files().write(true).create_new(true).open(path)?;
+    file.write_all(content)?;
+    Ok(file)
+}
+
+/// Who may do what with the file; `None` where files have no modes.
+///
+/// # Errors
+/// The system's.
+pub fn mode(path: &Path) -> io::Result<Option<u32>> {
+    fs::metadata(path).map(|found| system::mode(&found))
 }
 
 /// An error if others may read the file.
 pub(crate) fn check_privacy(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = fs::metadata(path)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
+    match mode(path)? {
+        Some(mode) if mode & 0o077 != 0 => {
             let path = path.display();
-            return Err(io::Error::new(
+            Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
                 format!("{path} has mode {mode:03o}: others can read it; run chmod 600 {path}"),
-            ));
+            ))
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(content)
+#[cfg(unix)]
+mod system {
+    use std::{
+        fs::{DirBuilder, Metadata, OpenOptions},
+        os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    };
+
+    pub(super) fn folders() -> DirBuilder {
+        let mut folders = DirBuilder::new();
+        folders.mode(0o700);
+        folders
+    }
+
+    pub(super) fn files() -> OpenOptions {
+        let mut files = OpenOptions::new();
+        files.mode(0o600);
+        files
+    }
+
+    pub(super) fn mode(found: &Metadata) -> Option<u32> {
+        Some(found.permissions().mode() & 0o777)
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use std::fs::{DirBuilder, Metadata, OpenOptions};
+
+    pub(super) fn folders() -> DirBuilder {
+        DirBuilder::new()
+    }
+
+    pub(super) fn files() -> OpenOptions {
+        OpenOptions::new()
+    }
+
+    pub(super) fn mode(_: &Metadata) -> Option<u32> {
+        None
+    }
 }

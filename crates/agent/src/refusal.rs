@@ -25,6 +25,8 @@ pub enum Refusal {
     Malformed,
     /// Asked without a token of IMDSv2.
     Version1,
+    /// A token of IMDSv2 for a time that it can't be good for.
+    Lifetime,
 }
 
 /// How often each has happened.
@@ -33,7 +35,7 @@ pub struct Refusals([AtomicU64; Refusal::ALL.len()]);
 
 impl Refusal {
     /// Every reason there is.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Browser,
         Self::Host,
         Self::Forwarded,
@@ -43,6 +45,7 @@ impl Refusal {
         Self::Method,
         Self::Malformed,
         Self::Version1,
+        Self::Lifetime,
     ];
 
     /// Its name in metrics and logs.
@@ -57,6 +60,7 @@ impl Refusal {
             Self::Method => "method",
             Self::Malformed => "malformed",
             Self::Version1 => "imdsv1",
+            Self::Lifetime => "lifetime",
         }
     }
 
@@ -82,6 +86,11 @@ impl Refusal {
                 "this path takes another method",
             ),
             Self::Malformed => (StatusCode::BAD_REQUEST, "BadRequest", "the request can't be read"),
+            Self::Lifetime => (
+                StatusCode::BAD_REQUEST,
+                "BadRequest",
+                "X-aws-ec2-metadata-token-ttl-seconds must be 1 to 21600",
+            ),
             Self::Version1 => {
                 (StatusCode::UNAUTHORIZED, "Unauthorized", "ask for a token first: IMDSv1 is off")
             }

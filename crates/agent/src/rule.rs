@@ -43,6 +43,11 @@ impl Rule {
         (!self.uids.is_empty()).then_some(Depth::Uid)
     }
 
+    /// This one, or another where this one asks nothing.
+    pub(crate) fn or<'a>(&'a self, other: &'a Self) -> &'a Self {
+        if self.needs().is_some() { self } else { other }
+    }
+
     /// Whether this peer may read.
     pub fn admits(&self, peer: &Peer) -> bool {
         let is_listed = |uid: u32| self.uids.contains(&uid);
@@ -60,13 +65,13 @@ impl Rule {
 }
 
 #[cfg(unix)]
-fn this_uid() -> u32 {
+pub(crate) fn this_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
 /// An id that nobody has.
 #[cfg(not(unix))]
-fn this_uid() -> u32 {
+pub(crate) fn this_uid() -> u32 {
     u32::MAX
 }
 
@@ -105,6 +110,7 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_link_stands_for_the_program_it_leads_to() {
         let folder = tempfile::tempdir().unwrap();

@@ -4,10 +4,11 @@
 //! before the container endpoint. A left-over `[default]` would silently take our place.
 
 use std::{
-    env, fs,
-    io::{self, Write},
+    env, fs, io,
     path::{Path, PathBuf},
 };
+
+use rolekeeper_agent::private_file;
 
 /// Keys of a profile by which some SDK makes credentials.
 const CREDENTIAL_KEYS: &[&str] = &[
@@ -82,8 +83,8 @@ pub(crate) fn write(folder: &Path, profile: &str) -> io::Result<(PathBuf, PathBu
         _ => String::new(),
     };
     let (config, credentials) = (folder.join("config"), folder.join("credentials"));
-    private_file(&config, without_credentials(&original, profile).as_bytes())?;
-    private_file(&credentials, b"")?;
+    private_file::create(&config, without_credentials(&original, profile).as_bytes())?;
+    private_file::create(&credentials, b"")?;
     Ok((config, credentials))
 }
 
@@ -94,15 +95,6 @@ pub(crate) fn private_folder() -> io::Result<tempfile::TempDir> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
     builder.tempdir()
-}
-
-/// A new file that only this user may read.
-pub(crate) fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(content)
 }
 
 /// The settings without any that makes credentials, and with `profile`'s as the default's.

@@ -70,7 +70,6 @@ fn parse() -> Result<(u8, Command), clap::Error> {
 /// Credentials are in this process' memory: other processes of the same user may not read it, and
 /// no core dump may hold it.
 fn harden() {
-    // Some containers forbid it; then it is as it was.
-    #[cfg(target_os = "linux")]
+    // Not every system does it, and some containers forbid it; then it is as it was.
     let _ = rolekeeper_agent::hardening::not_dumpable();
 }

@@ -1,55 +1,85 @@
-//! How somebody tells a command to end: `Ctrl-C` or SIGTERM.
+//! How somebody tells a command to end, `Ctrl-C` or SIGTERM, or to read its configuration again,
+//! SIGHUP. From the moment that they are listened for they do nothing else.
 
-use crate::exit::Trouble;
-
-#[cfg(unix)]
-pub(crate) struct End {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
+pub(crate) use system::{End, Reload};
 
 #[cfg(unix)]
-impl End {
-    /// From here on they don't end us.
-    pub(crate) fn listen() -> Result<Self, Trouble> {
-        use tokio::signal::unix::SignalKind;
-        let (interrupt, terminate) =
-            (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-        Ok(Self { interrupt, terminate })
+mod system {
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    use crate::exit::Trouble;
+
+    pub(crate) struct End {
+        interrupt: Signal,
+        terminate: Signal,
     }
 
-    /// The number of the next one.
-    pub(crate) async fn next(&mut self) -> i32 {
-        use tokio::signal::unix::SignalKind;
-        tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
-            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+    pub(crate) struct Reload(Signal);
+
+    impl End {
+        pub(crate) fn listen() -> Result<Self, Trouble> {
+            let interrupt = listen(SignalKind::interrupt())?;
+            Ok(Self { interrupt, terminate: listen(SignalKind::terminate())? })
+        }
+
+        /// The number of the next one.
+        pub(crate) async fn next(&mut self) -> i32 {
+            tokio::select! {
+                _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+                _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+            }
         }
     }
-}
 
-#[cfg(unix)]
-pub(crate) fn listen(
-    kind: tokio::signal::unix::SignalKind,
-) -> Result<tokio::signal::unix::Signal, Trouble> {
-    tokio::signal::unix::signal(kind)
-        .map_err(|error| Trouble::system("cannot listen for signals", error))
+    impl Reload {
+        pub(crate) fn listen() -> Result<Self, Trouble> {
+            listen(SignalKind::hangup()).map(Self)
+        }
+
+        pub(crate) async fn next(&mut self) {
+            self.0.recv().await;
+        }
+    }
+
+    fn listen(kind: SignalKind) -> Result<Signal, Trouble> {
+        signal(kind).map_err(|error| Trouble::system("cannot listen for signals", error))
+    }
 }
 
 #[cfg(not(unix))]
-pub(crate) struct End;
+mod system {
+    use std::future::pending;
 
-#[cfg(not(unix))]
-impl End {
-    pub(crate) fn listen() -> Result<Self, Trouble> {
-        Ok(Self)
+    use crate::exit::Trouble;
+
+    /// As which Ctrl-C counts.
+    const INTERRUPT: i32 = 2;
+
+    pub(crate) struct End(());
+
+    pub(crate) struct Reload(());
+
+    impl End {
+        pub(crate) fn listen() -> Result<Self, Trouble> {
+            Ok(Self(()))
+        }
+
+        pub(crate) async fn next(&mut self) -> i32 {
+            if tokio::signal::ctrl_c().await.is_err() {
+                pending::<()>().await;
+            }
+            INTERRUPT
+        }
     }
 
-    pub(crate) async fn next(&mut self) -> i32 {
-        const INTERRUPT: i32 = 2;
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
+    impl Reload {
+        pub(crate) fn listen() -> Result<Self, Trouble> {
+            Ok(Self(()))
         }
-        INTERRUPT
+
+        /// There is no signal for it: the command has to be started anew.
+        pub(crate) async fn next(&mut self) {
+            pending::<()>().await;
+        }
     }
 }

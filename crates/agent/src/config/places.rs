@@ -1,17 +1,17 @@
 //! Where things are if nobody says otherwise.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
-
-use super::RoleName;
+use std::{env, path::PathBuf};
 
 /// The Unix socket: `$XDG_RUNTIME_DIR/rolekeeper/agent.sock`, else
 /// `~/.local/state/rolekeeper/agent.sock`; `None` if neither is known.
 pub fn default_socket() -> Option<PathBuf> {
-    let folder = absolute("XDG_RUNTIME_DIR").or_else(|| Some(home()?.join(".local/state")))?;
-    Some(folder.join("rolekeeper/agent.sock"))
+    Some(default_folder()?.join("agent.sock"))
+}
+
+/// The socket's folder, which tokens and keys are in too.
+pub(super) fn default_folder() -> Option<PathBuf> {
+    let state = || Some(home()?.join(".local").join("state"));
+    Some(absolute("XDG_RUNTIME_DIR").or_else(state)?.join("rolekeeper"))
 }
 
 /// The configuration file: `$XDG_CONFIG_HOME/rolekeeper/agent.toml`, else
@@ -19,11 +19,6 @@ pub fn default_socket() -> Option<PathBuf> {
 pub fn default_file() -> Option<PathBuf> {
     let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(home()?.join(".config")))?;
     Some(folder.join("rolekeeper/agent.toml"))
-}
-
-/// A role's token, in a folder beside the socket.
-pub(super) fn token_beside(socket: &Path, role: &RoleName) -> PathBuf {
-    socket.with_file_name("tokens").join(role.as_str())
 }
 
 /// The XDG rules: a path that is not absolute is to be ignored.

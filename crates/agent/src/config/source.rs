@@ -19,12 +19,16 @@ use super::{
 // === impl RoleConfig ===
 
 impl RoleConfig {
-    /// What makes this role's sessions. It reads files, and calls nobody. Without an `mfa_process`,
-    /// a role that needs an MFA device's code can't be: a background agent has nobody to ask.
+    /// What makes this role's sessions, and the Region that belongs to it. It reads files, and calls
+    /// nobody. Without an `mfa_process`, a role that needs an MFA device's code can't be: a
+    /// background agent has nobody to ask.
     ///
     /// # Errors
     /// A value that STS would refuse, an unknown profile, an MFA device whose code nobody gives.
-    pub async fn source(&self, ground: &mut Ground) -> Result<Arc<dyn Source>, Failure> {
+    pub async fn source(
+        &self,
+        ground: &mut Ground,
+    ) -> Result<(Arc<dyn Source>, Option<String>), Failure> {
         if self.mfa_process.is_none()
             && let Some(serial) = self.mfa_serial(ground)
         {
@@ -34,8 +38,16 @@ impl RoleConfig {
             .with_hint("set mfa_process to a command that prints a code, run for each session"));
         }
         Ok(match &self.identity {
-            Identity::Profile(name) => Arc::new(self.profile_source(name, ground).await?),
-            Identity::Role(role) => Arc::new(self.role_source(role, ground).await?),
+            Identity::Profile(name) => {
+                let source = self.profile_source(name, ground).await?;
+                let region = source.region().map(str::to_owned);
+                (Arc::new(source), region)
+            }
+            Identity::Role(role) => {
+                let source = self.role_source(role, ground).await?;
+                let region = source.region().map(str::to_owned);
+                (Arc::new(source), region)
+            }
         })
     }
 

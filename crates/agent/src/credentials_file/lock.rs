@@ -5,12 +5,14 @@
 //! again.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     thread,
     time::Duration,
 };
+
+use super::system;
 
 /// How often the file may go in the moment between opening and locking it. Each time somebody else
 /// has come one step further; where it happens for ever, the file system is at fault.
@@ -43,7 +45,7 @@ impl Lock {
         for _ in 0..MOST_TRIES {
             let mut file = open(&path).map_err(Refused::Failed)?;
             match file.try_lock() {
-                Ok(()) if is_at(&file, &path) => {
+                Ok(()) if system::is_at(&file, &path) => {
                     // For people. A lock without it is as good.
                     let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
                     return Ok(Self { path, file });
@@ -72,39 +74,14 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While it is still held, so that it can be nobody else's that goes. Elsewhere an open file
-        // can't be told from the one at its path, and stays.
-        #[cfg(unix)]
-        let _ = std::fs::remove_file(&self.path);
+        // While it is still held, so that it can be nobody else's that goes.
+        system::let_go(&self.path);
         let _ = self.file.unlock();
     }
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-        // In a folder that others may write, a link could lead to any file of ours.
-        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-    }
-    options.open(path)
-}
-
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::{fs, os::unix::fs::MetadataExt};
-    let number = |found: fs::Metadata| (found.dev(), found.ino());
-    let (ours, theirs) = (file.metadata().map(number), fs::symlink_metadata(path).map(number));
-    matches!((ours, theirs), (Ok(ours), Ok(theirs)) if ours == theirs)
-}
-
-#[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> bool {
-    true
+    system::lock_file().read(true).write(true).create(true).truncate(false).open(path)
 }
 
 /// What the holder wrote; it may be about to.
@@ -117,10 +94,7 @@ fn holder(file: &mut File) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs,
-        sync::atomic::{AtomicBool, Ordering},
-    };
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
@@ -149,16 +123,17 @@ mod tests {
                 });
             }
         });
-        assert!(!path.exists());
+        assert_eq!(path.exists(), cfg!(not(unix)), "it goes where it can be known for ours");
     }
 
     #[cfg(unix)]
     #[test]
     fn a_link_in_the_locks_place_is_not_followed() {
+        use std::{fs, os::unix::fs::symlink};
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("lock"), folder.path().join("other"));
         fs::write(&other, "precious").unwrap();
-        std::os::unix::fs::symlink(&other, &path).unwrap();
+        symlink(&other, &path).unwrap();
         assert!(matches!(Lock::take(path), Err(Refused::Failed(_))));
         assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
     }

@@ -4,15 +4,16 @@
 //! more than that is ever left behind, and moved onto it. The caller holds the file's lock.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
-    io::{self, Write},
+    fs::{self, Metadata},
+    io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
 use zeroize::Zeroizing;
 
-use super::{Error, SectionName, text::Content};
+use super::{Error, SectionName, system, text::Content};
+use crate::private_file;
 
 /// A chain of links that is longer leads nowhere, as for the kernel.
 const MOST_LINKS: usize = 40;
@@ -60,10 +61,7 @@ impl Target {
         };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
-        let mut builder = fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.recursive(true).create(folder).map_err(Error::file("cannot make", folder))?;
+        private_file::folder(folder).map_err(Error::file("cannot make", folder))?;
         // One file has one lock, however its folder is named.
         let folder = folder.canonicalize().map_err(Error::file("cannot find", folder))?;
         Ok(Self { path: folder.join(name), folder })
@@ -154,15 +152,9 @@ pub(super) struct Fresh<'a> {
 
 impl Fresh<'_> {
     fn write(&self, content: &[u8], old: Option<&Metadata>) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        // New: it can be nobody's link to somewhere else.
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&self.path)?;
-        file.write_all(content)?;
+        let file = private_file::create(&self.path, content)?;
         if let Some(old) = old {
-            keep_owner_and_mode(&file, old)?;
+            system::keep_owner_and_mode(&file, old)?;
         }
         file.sync_all()
     }
@@ -174,10 +166,7 @@ impl Fresh<'_> {
         fs::rename(&self.path, &self.target.path)
             .map_err(Error::file("cannot replace", &self.target.path))?;
         self.has_moved = true;
-        // What is in the folder has to reach the disk too. If it doesn't, the old file may come
-        // back after a power failure, and is whole.
-        #[cfg(unix)]
-        let _ = File::open(&self.target.folder).and_then(|folder| folder.sync_all());
+        system::sync(&self.target.folder);
         Ok(stamp)
     }
 }
@@ -190,31 +179,11 @@ impl Drop for Fresh<'_> {
     }
 }
 
-/// A file that is no longer its owner's could not be read by the programs it is for: that is an
-/// error, and the old one stays.
-#[cfg(unix)]
-fn keep_owner_and_mode(file: &File, old: &Metadata) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, fchown};
-    let new = file.metadata()?;
-    if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-        fchown(file, Some(old.uid()), Some(old.gid()))?;
-    }
-    file.set_permissions(old.permissions())
-}
-
-#[cfg(not(unix))]
-fn keep_owner_and_mode(_: &File, _: &Metadata) -> io::Result<()> {
-    Ok(())
-}
-
 // === impl Stamp ===
 
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        let number = std::os::unix::fs::MetadataExt::ino(metadata);
-        #[cfg(not(unix))]
-        let number = 0;
-        Self { modified: metadata.modified().ok(), length: metadata.len(), number }
+        let (modified, number) = (metadata.modified().ok(), system::number(metadata));
+        Self { modified, length: metadata.len(), number }
     }
 }

@@ -1,9 +1,8 @@
-//! The other side: how a command asks an agent that runs. It blocks, and starts no runtime: a
+//! The other side: how a command asks an agent that runs. It blocks, and nothing runs beside it: a
 //! program that `credential_process` names is started for each answer.
 
 use std::{
     io::{self, Read, Write},
-    os::unix::net::UnixStream,
     path::Path,
     time::Duration,
 };
@@ -12,6 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::sockets;
 use crate::config::AwsFilePaths;
 
 pub use super::status::{AgentStatus, LastError, RoleStatus};
@@ -50,7 +50,8 @@ pub struct NoSession {
 /// How it is with each of its roles.
 ///
 /// # Errors
-/// No agent listens there, it is another user's, or its answer makes no sense.
+/// No agent listens there, it is another user's, or its answer makes no sense; `Unsupported` where
+/// there are no Unix sockets.
 pub fn status(socket: &Path) -> io::Result<AgentStatus> {
     let (status, body) = ask(socket, super::STATUS)?;
     if status != 200 {
@@ -93,10 +94,7 @@ fn escaped(text: &str) -> PercentEncode<'_> {
 }
 
 fn ask(socket: &Path, path: &str) -> io::Result<(u16, Zeroizing<Vec<u8>>)> {
-    let mut stream = connect(socket)?;
-    check_owner(&stream)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut stream = sockets::connect(socket, PATIENCE)?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = Zeroizing::new(Vec::with_capacity(8 * 1024));
@@ -113,18 +111,6 @@ fn ask(socket: &Path, path: &str) -> io::Result<(u16, Zeroizing<Vec<u8>>)> {
     Ok((status, Zeroizing::new(body.to_vec())))
 }
 
-/// At once, or not at all: an agent that is stopped takes no connections.
-pub(super) fn connect(socket: &Path) -> io::Result<UnixStream> {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
-    let address = SocketAddrUnix::new(socket)?;
-    let kind =
-        (AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK);
-    let stream = UnixStream::from(socket_with(kind.0, kind.1, kind.2, None)?);
-    rustix::net::connect(&stream, &address)?;
-    stream.set_nonblocking(false)?;
-    Ok(stream)
-}
-
 /// `HTTP/1.1 200 OK`
 fn status_of(head: &str) -> Option<u16> {
     head.strip_prefix("HTTP/1.1 ")?.split(' ').next()?.parse().ok()
@@ -134,34 +120,6 @@ fn length_of(head: &str) -> Option<usize> {
     let mut headers = head.lines().filter_map(|line| line.split_once(':'));
     let length = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length"))?.1;
     length.trim().parse().ok()
-}
-
-/// Another user may have put a socket there, to give us credentials of his own.
-#[cfg(target_os = "linux")]
-fn check_owner(stream: &UnixStream) -> io::Result<()> {
-    let uid = rustix::net::sockopt::socket_peercred(stream)?.uid;
-    if uid.is_root() || uid == rustix::process::geteuid() {
-        return Ok(());
-    }
-    let why = format!("the agent there is another user's ({})", uid.as_raw());
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
-}
-
-/// Elsewhere its place has to do: a folder that only this user can write.
-#[cfg(not(target_os = "linux"))]
-fn check_owner(_: &UnixStream) -> io::Result<()> {
-    Ok(())
-}
-
-/// Whose end the other one is.
-#[cfg(target_os = "linux")]
-pub(super) fn process(stream: &UnixStream) -> Option<i32> {
-    Some(rustix::net::sockopt::socket_peercred(stream).ok()?.pid.as_raw_nonzero().get())
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn process(_: &UnixStream) -> Option<i32> {
-    None
 }
 
 fn senseless(why: String) -> io::Error {

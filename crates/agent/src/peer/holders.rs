@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Peer;
+use crate::peer::Peer;
 
 /// What is known of a process.
 struct Process {

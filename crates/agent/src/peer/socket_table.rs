@@ -3,13 +3,15 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_sock_diag::{
     SockDiagMessage,
-    constants::{AF_INET, AF_INET6, IPPROTO_TCP, TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2},
+    constants::{
+        AF_INET, AF_INET6, IPPROTO_TCP, TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_LISTEN,
+    },
     inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags},
 };
 use netlink_sys::{Socket, SocketAddr as KernelAddress, protocols::NETLINK_SOCK_DIAG};
@@ -41,6 +43,20 @@ pub(super) fn look_up(own: SocketAddr, other: SocketAddr) -> io::Result<Row> {
             == (other.ip(), other.port());
     if !is_alive || !is_it || header.inode == 0 {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the client's end of it has gone"));
+    }
+    Ok(Row { uid: header.uid, inode: header.inode })
+}
+
+/// The socket that takes what is sent to `address`, also if it listens on all addresses.
+pub(super) fn listener(address: SocketAddr) -> io::Result<Row> {
+    let address = canonical(address);
+    let nobody = match address.ip() {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let header = ask(&request(address, SocketAddr::new(nobody, 0)))?.header;
+    if header.state != TCP_LISTEN || header.inode == 0 {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "nobody listens there"));
     }
     Ok(Row { uid: header.uid, inode: header.inode })
 }

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use proptest::prelude::*;
 use rolekeeper_agent::{
-    RoleName, Rule,
+    RoleName,
     config::{AssumedRole, Config, Identity, ImdsConfig, Problem, RoleConfig, TokenConfig},
 };
 
@@ -137,6 +137,16 @@ fn roles_stay_in_the_order_in_which_they_are_written() {
 }
 
 #[test]
+fn without_a_socket_tokens_are_where_it_would_be() {
+    let mut config = Config::of_profiles(&["etl".into()]).unwrap();
+    let beside = config.token_file(&config.roles[0]);
+    assert!(beside.is_some());
+    config.socket = None;
+    assert_eq!(config.token_file(&config.roles[0]), beside);
+    assert_eq!(config.check(), []);
+}
+
+#[test]
 fn profiles_on_the_command_line_are_roles_of_their_names() {
     let config = Config::of_profiles(&["etl".into(), "audit".into()]).unwrap();
     assert_eq!(config.container.to_string(), "127.0.0.1:7345");
@@ -205,13 +215,6 @@ fn everything_that_is_wrong_is_told_at_once_with_its_line() {
     let answers: String = all.split("===\n").filter_map(|one| one.split("---\n").nth(1)).collect();
     assert!(!answers.contains("hush"), "a secret was told");
     insta::assert_snapshot!(all);
-}
-
-#[test]
-fn a_role_over_imds_without_a_rule_is_for_who_runs_the_agent() {
-    let config = good(EVERYTHING);
-    assert_eq!(config.imds[0].rule(&config.roles[0]), Rule::this_user());
-    assert_eq!(config.imds[1].rule(&config.roles[2]), config.roles[2].allow);
 }
 
 #[test]

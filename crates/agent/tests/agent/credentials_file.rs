@@ -1,5 +1,6 @@
 //! A section of a credentials file is kept fresh, and nothing else in the file ever changes.
 
+#[cfg(unix)]
 mod files;
 mod processes;
 mod properties;

@@ -11,6 +11,7 @@ mod credentials_file;
 mod hardened;
 #[cfg(target_os = "linux")]
 mod imds;
+#[cfg(unix)]
 mod local;
 mod operator;
 mod role_sources;

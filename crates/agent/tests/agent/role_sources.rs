@@ -49,7 +49,7 @@ fn as_an_agent() {
                     let problem = config.problem_of(role, &failure);
                     format!("{problem}\n  hint: {}", problem.hint.as_deref().unwrap_or_default())
                 }
-                Ok(source) => match source.fetch().await {
+                Ok((source, _)) => match source.fetch().await {
                     Ok(_) => format!("{}: a session", source.name()),
                     Err(failure) => format!("{}: {:?}: {failure}", source.name(), failure.kind),
                 },

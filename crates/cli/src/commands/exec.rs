@@ -1,10 +1,10 @@
 //! `rolekeeper exec`: a program with credentials that refresh under it.
 
-use std::{ffi::OsString, io, net::Ipv4Addr, path::Path, process::Command as StdCommand};
+use std::{ffi::OsString, io, net::Ipv4Addr, path::Path};
 
 use rolekeeper::{RefreshableCredentials, Secret};
 use rolekeeper_agent::{
-    Agent, CONTAINER_PATH, Face, Listener, Place, Plan, Role, RoleName, Rule, Tokens,
+    Agent, CONTAINER_PATH, Face, Listener, Place, Plan, Role, RoleName, Rule, Tokens, private_file,
 };
 
 use super::{PATIENCE, block_on};
@@ -160,7 +160,7 @@ impl Served {
             Self::Container { url, token } => {
                 let token_file = folder.join("token");
                 // No end of line: botocore, Go and Rust refuse one.
-                aws_files::private_file(&token_file, token.expose().as_bytes())?;
+                private_file::create(&token_file, token.expose().as_bytes())?;
                 // Both, since some SDKs know only one of the two.
                 variables.extend([
                     ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.into()),
@@ -185,17 +185,5 @@ async fn run_with_variables(
     let mut variables = environment::session(&session);
     variables.extend(environment::region(region.as_deref()));
     let command = child::command(program, variables).into_std();
-    become_program(command, &program[0])
-}
-
-#[cfg(unix)]
-fn become_program(mut command: StdCommand, program: &OsString) -> Result<Status, Trouble> {
-    let error = std::os::unix::process::CommandExt::exec(&mut command);
-    Err(child::cannot_start(program, &error))
-}
-
-#[cfg(not(unix))]
-fn become_program(mut command: StdCommand, program: &OsString) -> Result<Status, Trouble> {
-    let exit = command.status().map_err(|error| child::cannot_start(program, &error))?;
-    Ok(child::status(exit))
+    child::become_program(command, &program[0])
 }

@@ -12,7 +12,7 @@ use rolekeeper_agent::{
 use crate::{
     exit::{Status, Trouble},
     output::{LogFormat, Printer},
-    signals::{self, End},
+    signals::{End, Reload},
     values,
 };
 
@@ -339,29 +339,18 @@ enum Signal {
 }
 
 struct Signals {
-    #[cfg(unix)]
-    hangup: tokio::signal::unix::Signal,
+    reload: Reload,
     end: End,
 }
 
 impl Signals {
-    /// From here on they don't end us.
     fn listen() -> Result<Self, Trouble> {
-        Ok(Self {
-            #[cfg(unix)]
-            hangup: signals::listen(tokio::signal::unix::SignalKind::hangup())?,
-            end: End::listen()?,
-        })
+        Ok(Self { reload: Reload::listen()?, end: End::listen()? })
     }
 
     async fn next(&mut self) -> Signal {
-        #[cfg(unix)]
-        let hangup = self.hangup.recv();
-        // There is no signal for a reload: it has to be started anew.
-        #[cfg(not(unix))]
-        let hangup = std::future::pending::<()>();
         tokio::select! {
-            _ = hangup => Signal::Reload,
+            () = self.reload.next() => Signal::Reload,
             _ = self.end.next() => Signal::End,
         }
     }

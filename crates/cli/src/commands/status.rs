@@ -48,6 +48,9 @@ pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> Result<Status, Tr
                 Trouble::unavailable(format!("no agent is listening on {place}"))
                     .with_hint("start one: rolekeeper serve --profile NAME; or pass its --socket")
             }
+            io::ErrorKind::Unsupported => Trouble::system("cannot ask an agent", error).with_hint(
+                "let it tell of itself: rolekeeper serve --operator 127.0.0.1:7346, then /metrics",
+            ),
             _ => Trouble::system(format_args!("cannot ask the agent on {place}"), error),
         }
     })?;

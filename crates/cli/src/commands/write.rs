@@ -9,7 +9,10 @@ use std::{
 };
 
 use rolekeeper::{Failure, RefreshableCredentials, Session};
-use rolekeeper_agent::credentials_file::{Error, Keeper, SectionName, Told, setting};
+use rolekeeper_agent::{
+    credentials_file::{Error, Keeper, SectionName, Told, setting},
+    private_file,
+};
 
 use super::{PATIENCE, block_on};
 use crate::{
@@ -67,7 +70,6 @@ struct Place {
 }
 
 /// A mode with this bit: everybody on this machine.
-#[cfg(unix)]
 const FOR_ALL_TO_READ: u32 = 0o004;
 
 pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Trouble> {
@@ -118,7 +120,6 @@ async fn write_first(
     let (name, expiration) = (identity.name(), session.expiration());
     keeper.write(session).await.map_err(trouble)?;
     printer.note(format_args!("wrote a session of {name} to {place}; it ends at {expiration}"));
-    #[cfg(unix)]
     if let Some(mode) = place.mode().filter(|mode| mode & FOR_ALL_TO_READ != 0) {
         let file = place.file.display();
         printer.warning(format_args!("every user may read {file} (mode {mode:o}): chmod 600 it"));
@@ -148,10 +149,8 @@ async fn keep(
 // === impl Place ===
 
 impl Place {
-    #[cfg(unix)]
     fn mode(&self) -> Option<u32> {
-        let found = fs::metadata(&self.file).ok()?;
-        Some(std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o777)
+        private_file::mode(&self.file).ok()?
     }
 }
 

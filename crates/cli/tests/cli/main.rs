@@ -3,7 +3,10 @@
 //! Snapshots of what people read are in `snapshots/`; `INSTA_UPDATE=always cargo test -p
 //! rolekeeper-cli` writes them anew. Nothing here leaves the loopback interface, and nothing of
 //! this machine's environment gets in.
+//!
+//! Programs are started in groups of their own and ended by signals: that takes Unix.
 
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

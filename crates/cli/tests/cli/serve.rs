@@ -79,11 +79,13 @@ fn a_page_in_a_browser_is_refused_even_with_the_token() {
 // === what keeps it from starting ===
 
 #[test]
-fn a_taken_port_is_told_by_its_address_and_nothing_else_is_left_bound() {
+fn a_taken_port_is_told_with_its_address_and_holder_and_nothing_else_is_left_bound() {
     let (home, sts) = (home_with_profiles(&["a"]), Sts::start());
     let taken = TcpListener::bind(ANY_PORT).unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let imds = format!("a={address}");
+    let program = std::env::current_exe().unwrap();
+    let us = format!("{} (process {})", program.display(), std::process::id());
     for taken in [
         &["--listen", &address][..],
         &["--listen", ANY_PORT, "--operator", &address],
@@ -91,10 +93,30 @@ fn a_taken_port_is_told_by_its_address_and_nothing_else_is_left_bound() {
     ] {
         let arguments = [&["--profile", "a"], taken].concat();
         let ran = invocation(&home, &sts, &arguments).run().expect(70);
-        let told = format!("error: cannot serve: cannot listen on {address}: ");
+        let told =
+            format!("error: cannot serve: cannot listen on {address}: it is taken by {us}\n");
         assert!(ran.stderr.contains(&told), "{}", ran.stderr);
         assert_eq!(ran.stdout, "", "nobody is told of what isn't there");
         assert_nothing_was_done(&home, &sts);
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_on_all_addresses_is_told_with_its_holder_and_so_the_other_way_round() {
+    let (home, sts) = (home_with_profiles(&["a"]), Sts::start());
+    let us = format!("(process {})", std::process::id());
+    for (taken, wanted) in [
+        ("0.0.0.0:0", "127.0.0.1"),
+        ("127.0.0.1:0", "0.0.0.0"),
+        ("[::1]:0", "[::]"),
+        ("[::]:0", "127.0.0.1"),
+    ] {
+        let taken = TcpListener::bind(taken).unwrap();
+        let address = format!("{wanted}:{}", taken.local_addr().unwrap().port());
+        home.file("agent.toml", "listen_beyond_loopback = true\n[role.a]\nprofile = \"a\"\n");
+        let arguments = ["--config", "agent.toml", "--listen", &address];
+        let ran = invocation(&home, &sts, &arguments).run().expect(70);
+        assert!(ran.stderr.contains(&us), "{}", ran.stderr);
     }
 }
 

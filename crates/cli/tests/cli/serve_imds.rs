@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::support::{
-    ANY_PORT, Agent, DEADLINE, Home, Reply, Served, Sts, home_with_profiles, role, wait_within,
+    ANY_PORT, Agent, DEADLINE, Home, Reply, Served, Sts, home_with_profiles, invocation, role,
+    wait_within,
 };
 
 const TOKEN: &str = "X-aws-ec2-metadata-token";
@@ -65,6 +66,25 @@ fn an_imds_listener_of_serve_gives_its_role_to_who_asks_for_a_token_first() {
     assert_ne!(reply.status, 200);
     let host = ("Host", agent.address());
     assert_eq!(Reply::to(agent.address(), "PUT /latest/api/token", &[host, TTL]).status, 404);
+}
+
+#[test]
+fn the_region_of_a_profile_is_the_region_of_the_machine() {
+    let (home, sts) = (home_with_profiles(&["a"]), Sts::start());
+    let profile = std::fs::read_to_string(home.path().join(".aws/config")).unwrap();
+    let home = home.with_config(&format!("{profile}region = eu-south-2\n"));
+    let words = ["--profile", "a", "--listen", ANY_PORT, "--imds", "a=127.0.0.1:0"];
+    // The variable goes before a profile, as with every SDK.
+    let mut agent = Agent::of(&home, invocation(&home, &sts, &words).without_env("AWS_REGION"));
+    let endpoint = agent.exported("# a over IMDS", "AWS_EC2_METADATA_SERVICE_ENDPOINT");
+    let imds = address(&endpoint);
+    let host = ("Host", imds);
+    let token = Reply::to(imds, "PUT /latest/api/token", &[host, TTL]).body;
+    let get = |path: &str| {
+        Reply::to(imds, &format!("GET /latest/{path}"), &[host, (TOKEN, token.as_str())])
+    };
+    assert_eq!(get("meta-data/placement/region").body, "eu-south-2");
+    assert_eq!(get("dynamic/instance-identity/document").json()["region"], "eu-south-2");
 }
 
 #[test]

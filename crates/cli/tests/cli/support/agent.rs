@@ -62,21 +62,27 @@ impl Agent {
     /// `rolekeeper serve ARGUMENTS`.
     #[track_caller]
     pub(crate) fn start(home: &Home, sts: &Sts, arguments: &[&str]) -> Self {
-        Self::try_start(home, sts, arguments).unwrap_or_else(|stderr| panic!("{stderr}"))
+        Self::of(home, invocation(home, sts, arguments))
+    }
+
+    /// The same, of a command that was changed before.
+    #[track_caller]
+    pub(crate) fn of(home: &Home, command: Invocation) -> Self {
+        Self::try_start(home, command).unwrap_or_else(|stderr| panic!("{stderr}"))
     }
 
     /// `None` if one of its ports is taken.
     #[track_caller]
     pub(crate) fn start_on_free_ports(home: &Home, sts: &Sts, arguments: &[&str]) -> Option<Self> {
-        match Self::try_start(home, sts, arguments) {
+        match Self::try_start(home, invocation(home, sts, arguments)) {
             Ok(agent) => Some(agent),
             Err(stderr) if stderr.contains("cannot listen on 127.0.0.1:") => None,
             Err(stderr) => panic!("{stderr}"),
         }
     }
 
-    fn try_start(home: &Home, sts: &Sts, arguments: &[&str]) -> Result<Self, String> {
-        let started = invocation(home, sts, arguments).start();
+    fn try_start(home: &Home, command: Invocation) -> Result<Self, String> {
+        let started = command.start();
         let folder = socket(home).parent().unwrap().to_owned();
         let (stdout, stderr, address) = Default::default();
         let mut agent = Self { started, stdout, stderr, folder, address };

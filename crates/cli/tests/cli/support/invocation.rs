@@ -134,6 +134,11 @@ impl Invocation {
         self.env("AWS_ENDPOINT_URL", sts.endpoint_url()).env("AWS_REGION", sts.region())
     }
 
+    pub(crate) fn without_env(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
