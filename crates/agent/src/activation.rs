@@ -110,11 +110,6 @@ impl Inherited {
         }
     }
 
-    /// The Unix socket, once.
-    pub fn local(&mut self) -> Option<UnixListener> {
-        self.local.take()
-    }
-
     /// Whether there is none at all.
     pub fn is_empty(&self) -> bool {
         let Self { container, imds, operator, local } = self;

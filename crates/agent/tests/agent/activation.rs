@@ -66,21 +66,24 @@ fn found() -> String {
         plan.listeners
             .push(Listener { at: address(listen), face: Face::Imds { role, region, v1, key } });
     }
+    let path = config.socket.clone().unwrap();
+    plan.listeners.push(Listener { at: Place::Path(path), face: Face::Local });
     inherited.hand_over(&mut plan);
     let mut lines = Vec::new();
     for Listener { at, face } in plan.listeners {
-        if let Place::Inherited(listener) = at {
-            let face = format!("{face:?}").to_lowercase();
-            let (name, _) = face.split_once(' ').unwrap_or((&face, ""));
-            lines.push(format!("{name} {}", listener.local_addr().unwrap()));
-        }
+        let address = match at {
+            Place::Inherited(listener) => listener.local_addr().unwrap().to_string(),
+            Place::InheritedUnix(listener) => {
+                let address = listener.local_addr().unwrap();
+                assert_eq!(config.socket.as_deref(), address.as_pathname());
+                address.as_pathname().unwrap().display().to_string()
+            }
+            _ => continue,
+        };
+        let face = format!("{face:?}").to_lowercase();
+        let (name, _) = face.split_once(' ').unwrap_or((&face, ""));
+        lines.push(format!("{name} {address}"));
     }
-    if let Some(listener) = inherited.local() {
-        let address = listener.local_addr().unwrap();
-        assert_eq!(config.socket.as_deref(), address.as_pathname());
-        lines.push(format!("local {}", address.as_pathname().unwrap().display()));
-    }
-    assert!(inherited.local().is_none(), "each is had once");
     assert!(env::var_os("LISTEN_FDS").is_none(), "programs that we start are not told of them");
     lines.join("\n")
 }

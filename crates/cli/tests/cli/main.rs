@@ -29,6 +29,7 @@ mod help;
 mod python;
 mod sandbox;
 mod serve;
+mod serve_activation;
 mod serve_imds;
 mod serve_log;
 mod serve_reload;
