@@ -40,7 +40,7 @@ def succeeds(program: str, *words: str, limit: float = LIMIT) -> str:
     """What a program said that ends well and complains of nothing."""
     done = run(program, *words, limit=limit)
     assert done.returncode == 0, f"exit {done.returncode}: {done.stdout}{done.stderr}"
-    assert done.stderr == ""
+    assert done.stderr == "", done.stderr
     return done.stdout
 
 
