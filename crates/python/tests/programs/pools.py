@@ -17,7 +17,7 @@ import boto3
 import rolekeeper
 
 # Shorter than what a worker does, so that sessions end under it.
-CALLS = 4
+CALLS = 9
 PAUSE = 0.5
 
 session: Any = None
