@@ -18,7 +18,7 @@ use clap::{Args, FromArgMatches, Subcommand};
 
 use crate::{
     exit::{Status, Trouble},
-    output::{Logging, Printer},
+    output::{self, Logging, Printer},
 };
 
 /// How long a command waits for its first session, through failures that time may mend.
@@ -76,13 +76,28 @@ pub(crate) fn quickly() -> Option<Command> {
     Some(Command::CredentialProcess(arguments))
 }
 
-pub(crate) fn run(command: Command, printer: &Printer) -> Result<Status, Trouble> {
+pub(crate) fn run(command: Command, verbose: u8, printer: &Printer) -> Result<Status, Trouble> {
+    let logging = command.logging();
+    let log = move || output::log(verbose, logging);
+    match command {
+        // To set up a log takes longer than to ask an agent, which has nothing to log.
+        Command::CredentialProcess(arguments) if verbose == 0 => {
+            credential_process::run(arguments, log, printer)
+        }
+        command => {
+            log();
+            run_logged(command, printer)
+        }
+    }
+}
+
+fn run_logged(command: Command, printer: &Printer) -> Result<Status, Trouble> {
     match command {
         Command::Exec(arguments) => exec::run(arguments, printer),
         Command::Serve(arguments) => serve::run(&arguments, printer),
         Command::Status(arguments) => status::run(&arguments, printer),
         Command::Write(arguments) => write::run(arguments, printer),
-        Command::CredentialProcess(arguments) => credential_process::run(arguments, printer),
+        Command::CredentialProcess(arguments) => credential_process::run(arguments, || {}, printer),
         Command::Export(arguments) => export::run(arguments, printer),
         Command::Whoami(arguments) => whoami::run(arguments, printer),
         Command::Doctor(arguments) => doctor::run(arguments, printer),

@@ -53,8 +53,7 @@ fn main() -> std::process::ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return exit::for_usage(&error).into(),
     };
-    output::log(verbose, command.logging());
-    let status = commands::run(command, &printer).unwrap_or_else(|trouble| {
+    let status = commands::run(command, verbose, &printer).unwrap_or_else(|trouble| {
         printer.trouble(&trouble);
         trouble.status
     });

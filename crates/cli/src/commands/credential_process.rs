@@ -41,11 +41,17 @@ pub(crate) struct Arguments {
     role: RoleArguments,
 }
 
-pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Trouble> {
+/// `log` sets up the log: as soon as something may have to be told.
+pub(crate) fn run(
+    arguments: Arguments,
+    log: impl FnOnce(),
+    printer: &Printer,
+) -> Result<Status, Trouble> {
     refuse_to_call_itself(arguments.role.profile())?;
     let document = match arguments.of_an_agent()? {
         Some(document) => document,
         None => {
+            log();
             let session = block_on(async {
                 let identity = arguments.role.identity(printer).await?;
                 identity.session(PATIENCE, printer).await
