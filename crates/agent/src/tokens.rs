@@ -30,7 +30,8 @@ const LENGTH: std::ops::RangeInclusive<usize> = 16..=4096;
 /// What a client's `Authorization` has to be, word for word.
 pub struct Tokens {
     accepted: ArcSwap<Accepted>,
-    file: Option<PathBuf>,
+    // Without room to grow: an agent may serve thousands of roles.
+    file: Option<Box<Path>>,
     /// When the file was last looked at. Only who comes with a wrong token gets here.
     looked: Mutex<Option<Elapsed>>,
 }
@@ -38,8 +39,8 @@ pub struct Tokens {
 #[derive(Clone)]
 struct Accepted {
     newest: Secret,
-    /// The one before, and when it ends.
-    before: Option<(Secret, Elapsed)>,
+    /// The one before, and when it ends. Most have none.
+    before: Option<Box<(Secret, Elapsed)>>,
     /// The file as it was when `newest` was read from it.
     written: Option<Written>,
 }
@@ -91,7 +92,7 @@ impl Tokens {
 
     fn new(newest: Secret, written: Option<Written>, file: Option<PathBuf>) -> Self {
         let accepted = ArcSwap::from_pointee(Accepted { newest, before: None, written });
-        Self { accepted, file, looked: Mutex::default() }
+        Self { accepted, file: file.map(PathBuf::into_boxed_path), looked: Mutex::default() }
     }
 
     /// The file that clients read it from.
@@ -153,7 +154,7 @@ impl Tokens {
 
     fn take(&self, newest: &Secret, written: Option<&Written>) {
         self.accepted.rcu(|old| {
-            let before = Some((old.newest.clone(), now().after(GRACE)));
+            let before = Some(Box::new((old.newest.clone(), now().after(GRACE))));
             Accepted { newest: newest.clone(), before, written: written.cloned() }
         });
     }
@@ -165,7 +166,7 @@ impl Accepted {
         is(&self.newest)
             || self
                 .before
-                .as_ref()
+                .as_deref()
                 .is_some_and(|(token, end)| is(token) && now().since(*end).is_zero())
     }
 }
