@@ -31,6 +31,7 @@ mod moment;
 mod policy;
 mod secret;
 mod session;
+mod sharing;
 
 pub use failure::{Failure, FailureKind, Refusal};
 pub use lifecycle::{Counters, Event, Lifecycle, Offer, Read, Wake, Wakeup};
@@ -38,3 +39,4 @@ pub use moment::{Elapsed, Moment, Skew, WallTime};
 pub use policy::{RefreshMode, RefreshPolicy};
 pub use secret::Secret;
 pub use session::{Credentials, END_GUARD, Issued, Session};
+pub use sharing::{Fence, Lease, Sharing, Slot, Step, StoreTrouble};

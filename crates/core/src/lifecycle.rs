@@ -224,8 +224,9 @@ impl Lifecycle {
         }
         self.fetching = None;
         self.counters.fetched += 1;
+        let event = if session.is_anothers() { Event::Adopted } else { Event::Fetched };
         self.hold(now, Arc::new(session), Seen::Whole);
-        self.tell(Event::Fetched);
+        self.tell(event);
     }
 
     /// The source failed.

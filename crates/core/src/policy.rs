@@ -38,7 +38,7 @@ const ATTEMPTS_BEFORE_END: u32 = 5;
 /// An unlucky draw of full jitter, or a session in its last moments, doesn't make a hot loop.
 const BACKOFF_FLOOR: Duration = Duration::from_millis(100);
 /// A server that asks to be left alone for longer than this is asked again all the same.
-const RETRY_AFTER_CAP: Duration = Duration::from_secs(5 * 60);
+pub(crate) const RETRY_AFTER_CAP: Duration = Duration::from_secs(5 * 60);
 /// A refusal that only a changed policy mends is tried again this often, ± [`DENIED_SPREAD`].
 const DENIED_PAUSE: Duration = MINUTE;
 const DENIED_SPREAD: Duration = Duration::from_secs(6);

@@ -35,6 +35,10 @@ pub struct Issued {
     pub account_id: Option<String>,
     /// `arn:aws:sts::123456789012:assumed-role/NAME/SESSION`.
     pub assumed_role_arn: Option<String>,
+    /// When the issuer's answer came, by the clocks here, where that was not just now: to another
+    /// process or host, which put it into a store.
+    // Few have it, and a session is held for each of thousands of roles.
+    pub arrived: Option<Box<Moment>>,
 }
 
 /// A session: credentials with a place in time. Only a [`Lifecycle`](crate::Lifecycle) or a store
@@ -82,7 +86,14 @@ impl Issued {
     /// assert_eq!(issued.account_id.as_deref(), Some("123456789012"));
     /// ```
     pub fn new(credentials: Credentials, expiration: WallTime) -> Self {
-        Self { credentials, expiration, issued_at: None, account_id: None, assumed_role_arn: None }
+        Self {
+            credentials,
+            expiration,
+            issued_at: None,
+            account_id: None,
+            assumed_role_arn: None,
+            arrived: None,
+        }
     }
 
     /// The issuer's clock when it answered: the response's `Date` header.
@@ -99,6 +110,13 @@ impl Issued {
         self
     }
 
+    /// It came to somebody else, and at this moment of the clocks here.
+    #[must_use]
+    pub fn with_arrived(mut self, arrived: Moment) -> Self {
+        self.arrived = Some(Box::new(arrived));
+        self
+    }
+
     /// The ARN of the assumed role.
     #[must_use]
     pub fn with_assumed_role_arn(mut self, arn: impl Into<String>) -> Self {
@@ -110,11 +128,12 @@ impl Issued {
 // === impl Session ===
 
 impl Session {
-    /// Places `issued` in time, as arrived `now`.
+    /// Places `issued` in time, as arrived `now`, unless it says when it did.
     ///
     /// Where the issuer's own clock is known, the lifetime is the difference of two of *its*
     /// readings, and a wrong clock here does not matter.
     pub fn place(issued: Issued, now: Moment, generation: u64) -> Self {
+        let now = issued.arrived.as_deref().copied().unwrap_or(now);
         let issuer_now = issued.issued_at.unwrap_or(now.wall);
         let lifetime = issued.expiration.since(issuer_now);
         let skew = issuer_now.ahead_of(now.wall);
@@ -160,6 +179,11 @@ impl Session {
     /// it with that clock.
     pub fn expiration(&self) -> WallTime {
         self.end.wall
+    }
+
+    /// Whether somebody else fetched it.
+    pub(crate) fn is_anothers(&self) -> bool {
+        self.issued.arrived.is_some()
     }
 
     /// How far the issuer's clock is ahead of ours.
