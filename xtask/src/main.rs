@@ -6,6 +6,7 @@
 mod bench;
 mod matrix;
 mod package;
+mod programs;
 mod python;
 mod shell;
 mod test;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    programs::{self, Program},
     python,
     shell::{self, Outcome, cargo},
 };
@@ -18,8 +19,7 @@ use crate::{
 struct Client {
     /// As `sdk-matrix/clients.py` calls it.
     name: &'static str,
-    /// Programs, and an argument with which each does nothing.
-    needs: &'static [(&'static str, &'static str)],
+    needs: &'static [Program],
     /// The Debian packages that have them; empty where a toolchain is not ours to install.
     debian: &'static [&'static str],
     make: fn() -> Outcome,
@@ -54,7 +54,7 @@ const CLIENTS: &[Client] = &[
 
 const fn debian(
     name: &'static str,
-    needs: &'static [(&'static str, &'static str)],
+    needs: &'static [Program],
     debian: &'static [&'static str],
 ) -> Client {
     Client { name, needs, debian, make: || Ok(()) }
@@ -79,7 +79,7 @@ pub(crate) fn run() -> Outcome {
     let (clients, aio) = (python::CLIENTS.ready()?, python::AIO.ready()?);
     let mut missing = Vec::new();
     for client in CLIENTS {
-        let why = match client.lacks() {
+        let why = match programs::missing_after_install(client.needs, client.debian) {
             Some(why) => why,
             None => match (client.make)() {
                 Ok(()) => continue,
@@ -107,30 +107,6 @@ pub(crate) fn run() -> Outcome {
         *told = missing.iter().map(|client| client.replacen('=', ": ", 1)).collect();
     }
     shell::run(&mut matrix)
-}
-
-// === impl Client ===
-
-impl Client {
-    /// Why it can't be made, if so; on Debian, as root, what is missing is installed first.
-    fn lacks(&self) -> Option<String> {
-        let missing = || self.needs.iter().find(|(program, word)| !shell::works(program, &[word]));
-        missing()?;
-        if !self.debian.is_empty()
-            && shell::works("sh", &["-c", "test \"$(id -u)\" = 0 && command -v apt-get"])
-        {
-            let update = shell::run(Command::new("apt-get").args(["update", "-qq"]));
-            let mut install = Command::new("apt-get");
-            install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(self.debian);
-            let _ = update.and_then(|()| shell::run(&mut install));
-        }
-        let (program, _) = missing()?;
-        let how = match self.debian {
-            [] => String::new(),
-            packages => format!(" (Debian: apt-get install {})", packages.join(" ")),
-        };
-        Some(format!("{program} is missing; install it{how}"))
-    }
 }
 
 // === what each is made from ===

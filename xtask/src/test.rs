@@ -4,7 +4,9 @@
 use std::process::Command;
 
 use crate::{
-    matrix, package, python,
+    matrix, package,
+    programs::{self, Program},
+    python,
     shell::{self, Outcome, cargo},
     wheel,
 };
@@ -16,6 +18,7 @@ struct Step {
 
 const MATRIX: &str = "SDK matrix";
 const ANOTHER_USER: &str = "tests as another user";
+const REDIS: &str = "tests with Redis";
 
 /// Cheap ones first.
 const STEPS: &[Step] = &[
@@ -25,6 +28,7 @@ const STEPS: &[Step] = &[
     Step { name: "documentation", run: documentation },
     Step { name: "tests", run: || shell::run(&mut cargo(&["test", "--workspace", "--locked"])) },
     Step { name: ANOTHER_USER, run: as_another_user },
+    Step { name: REDIS, run: with_redis },
     Step { name: "tests with Python programs", run: with_python },
     Step { name: MATRIX, run: matrix::run },
     Step { name: "Python package, format, lint and types", run: package::read },
@@ -74,6 +78,7 @@ pub(crate) fn run(only: Option<&str>) -> Outcome {
 fn left_out(step: &str) -> Vec<String> {
     match step {
         MATRIX => matrix::left_out(),
+        REDIS => programs::missing(REDIS_NEEDS, REDIS_DEBIAN).into_iter().collect(),
         ANOTHER_USER if !is_root() => vec!["only root can act as another user".to_owned()],
         _ => Vec::new(),
     }
@@ -100,6 +105,20 @@ fn as_another_user() -> Outcome {
         "--ignored",
         "another_user",
     ]))
+}
+
+/// A sentinel is the same program by another name.
+const REDIS_NEEDS: &[Program] = &[("redis-server", "--version"), ("redis-cli", "--version")];
+const REDIS_DEBIAN: &[&str] = &["redis-server"];
+
+/// The store that hosts share, with servers that are killed, stopped, filled and moved.
+fn with_redis() -> Outcome {
+    if programs::missing_after_install(REDIS_NEEDS, REDIS_DEBIAN).is_some() {
+        return Ok(());
+    }
+    // Of the whole workspace: for one package alone, cargo would build every dependency anew.
+    let arguments = ["test", "--workspace", "--locked", "--test", "stores", "--", "--ignored"];
+    shell::run(cargo(&arguments).arg("redis::"))
 }
 
 fn toolchain() -> Outcome {

@@ -28,7 +28,6 @@ mod metrics;
 mod operator;
 pub mod peer;
 mod planner;
-pub mod private_file;
 mod refusal;
 mod reply;
 mod role;

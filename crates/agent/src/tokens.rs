@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use rolekeeper::{Clock, Elapsed, Secret};
 use subtle::ConstantTimeEq;
 
-use crate::private_file;
+use rolekeeper::private_file;
 
 /// 256 bits, in hexadecimal.
 const RANDOM_BYTES: usize = 32;

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rolekeeper_agent::private_file;
+use rolekeeper::private_file;
 
 /// Keys of a profile by which some SDK makes credentials.
 const CREDENTIAL_KEYS: &[&str] = &[

@@ -1,5 +1,6 @@
 //! The verbs. Each file parses nothing twice and decides nothing about refreshing.
 
+mod cache;
 mod completions;
 mod credential_process;
 mod demo;
@@ -8,6 +9,7 @@ mod exec;
 mod export;
 mod sandbox;
 mod serve;
+mod simulate;
 mod status;
 mod whoami;
 mod write;
@@ -40,12 +42,16 @@ pub(crate) enum Command {
     Export(export::Arguments),
     /// Print who the session is, as STS sees it
     Whoami(whoami::Arguments),
+    /// List or clear the sessions that commands of this user share
+    Cache(cache::Arguments),
     /// Find out what works and what does not: base identity, STS, clock, role
     Doctor(doctor::Arguments),
     /// Watch sessions being refreshed against a local STS; needs no AWS account
     Demo(demo::Arguments),
     /// Run a local STS that really checks, really expires, and misbehaves on request
     Sandbox(sandbox::Arguments),
+    /// Simulate a day of up to a million workers, and what it asks of STS
+    Simulate(simulate::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -100,9 +106,11 @@ fn run_logged(command: Command, printer: &Printer) -> Result<Status, Trouble> {
         Command::CredentialProcess(arguments) => credential_process::run(arguments, || {}, printer),
         Command::Export(arguments) => export::run(arguments, printer),
         Command::Whoami(arguments) => whoami::run(arguments, printer),
+        Command::Cache(arguments) => cache::run(&arguments, printer),
         Command::Doctor(arguments) => doctor::run(arguments, printer),
         Command::Demo(arguments) => demo::run(&arguments, printer),
         Command::Sandbox(arguments) => sandbox::run(&arguments, printer),
+        Command::Simulate(arguments) => simulate::run(&arguments, printer),
         Command::Completions(arguments) => Ok(completions::run(&arguments, printer)),
     }
 }

@@ -8,12 +8,14 @@ use clap::Args;
 use rolekeeper::{
     Failure, RefreshPolicy, RefreshableCredentials, Session, Source,
     sources::{AssumeRole, Base, CallerIdentity, Place, Profile},
+    stores::SessionStore,
 };
 
 use crate::{
     events,
     exit::Trouble,
     output::Printer,
+    store::{self, StorePlace},
     values::{self, duration, pair},
 };
 use mfa::Asker;
@@ -97,6 +99,11 @@ pub(crate) struct RoleArguments {
     /// Call the endpoint that has IPv6 addresses too
     #[arg(long)]
     dual_stack: bool,
+
+    /// Where sessions are shared with other commands: `file` (a sealed cache of this user's) or
+    /// `none`
+    #[arg(long, value_name = "WHERE", env = "ROLEKEEPER_STORE")]
+    store: Option<StorePlace>,
 }
 
 /// A checked identity: nobody has been called yet.
@@ -106,11 +113,17 @@ pub(crate) struct Identity {
     region: Option<String>,
     place: Place,
     asker: Asker,
+    store: Option<Arc<dyn SessionStore>>,
 }
 
 impl RoleArguments {
-    /// Checks everything that can be checked here.
-    pub(crate) async fn identity(self, printer: &Printer) -> Result<Identity, Trouble> {
+    /// Checks everything that can be checked here. `usual` is the store if none is named.
+    pub(crate) async fn identity(
+        self,
+        printer: &Printer,
+        usual: StorePlace,
+    ) -> Result<Identity, Trouble> {
+        let store = store::open(self.store, usual)?;
         let asker = Asker::new(self.mfa_code.as_deref(), self.mfa_process.as_deref())?;
         let (profile, place) = (self.profile.clone(), self.place());
         let (source, region): (Arc<dyn Source>, _) = if self.role_arn.is_empty() {
@@ -122,7 +135,7 @@ impl RoleArguments {
             let region = source.region().map(str::to_owned);
             (Arc::new(source), region)
         };
-        Ok(Identity { source, profile, region, place, asker })
+        Ok(Identity { source, profile, region, place, asker, store })
     }
 
     /// The profile that was named.
@@ -290,7 +303,11 @@ impl Identity {
     /// Kept fresh from now on.
     pub(crate) fn keep(&self) -> RefreshableCredentials {
         let policy = RefreshPolicy::default().with_attempt_timeout(ATTEMPT_WITH_A_PERSON);
-        RefreshableCredentials::builder(Arc::clone(&self.source)).policy(policy).build()
+        let builder = RefreshableCredentials::builder(Arc::clone(&self.source)).policy(policy);
+        match &self.store {
+            Some(store) => builder.store(Arc::clone(store)).build(),
+            None => builder.build(),
+        }
     }
 
     /// Waits for the first session: for `patience`, but for as long as a person is being asked.

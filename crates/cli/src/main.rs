@@ -11,6 +11,7 @@ mod exit;
 mod identity;
 mod output;
 mod signals;
+mod store;
 mod values;
 
 use clap::{CommandFactory, FromArgMatches, Parser};

@@ -11,6 +11,7 @@
 //! | mean what a profile of `~/.aws/config` means | [`sources::Profile`] |
 //! | get sessions from a function of your own | [`sources::Callback`] |
 //! | keep many roles' | [`Keyring`] |
+//! | share one session between processes | [`stores`] |
 //! | make every client of the AWS SDK refresh this way | [`adapters::IdentityCache`] |
 //!
 //! When it refreshes, retries, serves or refuses is decided in [`rolekeeper_core`], a state machine
@@ -27,10 +28,13 @@ mod futures;
 mod keyring;
 mod pace;
 mod park;
+#[doc(hidden)]
+pub mod private_file;
 mod refreshable;
 mod refresher;
 mod runtime;
 pub mod sources;
+pub mod stores;
 mod sync;
 
 pub use cell::Current;

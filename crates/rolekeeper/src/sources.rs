@@ -21,6 +21,7 @@ mod base_failure;
 mod callback;
 mod caller_identity;
 mod causes;
+mod made_of;
 mod mfa;
 mod parameters;
 mod per_process;
@@ -38,6 +39,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use rolekeeper_core::{Failure, Issued};
 
+use crate::stores::StoreKey;
+
 pub use assume_role::AssumeRole;
 pub use assume_role_builder::AssumeRoleBuilder;
 pub use base::Base;
@@ -45,7 +48,7 @@ pub(crate) use callback::issued_of;
 pub use callback::{Callback, FromProvider, UNDATED_LIFETIME};
 pub use caller_identity::{CallerIdentity, CallerIdentityRequest};
 pub use mfa::{MfaPrompt, MfaRequest};
-use per_process::PerProcess;
+pub(crate) use per_process::PerProcess;
 pub use place::Place;
 pub use profile::{Profile, ProfileBuilder};
 pub use sts_failure::sort_sts_code;
@@ -54,6 +57,9 @@ pub use web_identity::{WebIdentity, WebIdentityBuilder};
 
 /// What [`Source::fetch`] returns.
 pub type Fetch<'a> = Pin<Box<dyn Future<Output = Result<Issued, Failure>> + Send + 'a>>;
+
+/// What [`Source::store_key`] returns.
+pub type KeyOf<'a> = Pin<Box<dyn Future<Output = Result<Option<StoreKey>, Failure>> + Send + 'a>>;
 
 /// Whatever can make a session.
 pub trait Source: fmt::Debug + Send + Sync + 'static {
@@ -68,6 +74,15 @@ pub trait Source: fmt::Debug + Send + Sync + 'static {
     /// for a role, the role's. `None`: not known, and counted with all others of which it isn't.
     fn account(&self) -> Option<String> {
         None
+    }
+
+    /// Of all that makes its sessions, the base credentials included: who has the same key may have
+    /// the same session from a [store](crate::stores). `None`: that is not known, and it shares none.
+    ///
+    /// # Errors
+    /// What the key is made of can't be had, such as base credentials: there is no session either.
+    fn store_key(&self) -> KeyOf<'_> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 
     /// Whether it keeps its session fresh by itself. A role that is assumed with its sessions then
@@ -93,6 +108,10 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 
     fn account(&self) -> Option<String> {
         (**self).account()
+    }
+
+    fn store_key(&self) -> KeyOf<'_> {
+        (**self).store_key()
     }
 
     fn keeps_fresh(&self) -> bool {

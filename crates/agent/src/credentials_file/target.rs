@@ -13,7 +13,7 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::{Error, SectionName, system, text::Content};
-use crate::private_file;
+use rolekeeper::private_file;
 
 /// A chain of links that is longer leads nowhere, as for the kernel.
 const MOST_LINKS: usize = 40;

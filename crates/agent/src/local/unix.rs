@@ -18,7 +18,9 @@ use socket2::{Domain, SockAddr, Type};
 pub(super) use tokio::net::UnixListener as Listener;
 use tokio::net::UnixStream as Stream;
 
-use crate::{peer::Peer, private_file, rule};
+use rolekeeper::private_file;
+
+use crate::{peer::Peer, rule};
 
 /// A Unix socket that somebody else has bound.
 pub use std::os::unix::net::UnixListener;

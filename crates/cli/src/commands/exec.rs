@@ -2,9 +2,9 @@
 
 use std::{ffi::OsString, io, net::Ipv4Addr, path::Path};
 
-use rolekeeper::{RefreshableCredentials, Secret};
+use rolekeeper::{RefreshableCredentials, Secret, private_file};
 use rolekeeper_agent::{
-    Agent, CONTAINER_PATH, Face, Listener, Place, Plan, Role, RoleName, Rule, Tokens, private_file,
+    Agent, CONTAINER_PATH, Face, Listener, Place, Plan, Role, RoleName, Rule, Tokens,
 };
 
 use super::{PATIENCE, block_on};
@@ -16,6 +16,7 @@ use crate::{
     exit::{Status, Trouble},
     identity::{Identity, RoleArguments},
     output::Printer,
+    store::StorePlace,
 };
 
 #[derive(clap::Args)]
@@ -57,7 +58,9 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
         Face::Container
     };
     block_on(async {
-        let identity = role.identity(printer).await?;
+        // Variables are not refreshed: they are to last as long as a session can.
+        let store = if env { StorePlace::Nowhere } else { StorePlace::File };
+        let identity = role.identity(printer, store).await?;
         if env {
             run_with_variables(identity, &program, printer).await
         } else {

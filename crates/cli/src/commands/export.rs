@@ -9,6 +9,7 @@ use crate::{
     exit::{Status, Trouble},
     identity::RoleArguments,
     output::Printer,
+    store::StorePlace,
     values::posix_quoted,
 };
 
@@ -49,8 +50,11 @@ enum Format {
 
 pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Trouble> {
     let Arguments { role, format } = arguments;
-    let session =
-        block_on(async { role.identity(printer).await?.session(PATIENCE, printer).await })?;
+    let session = block_on(async {
+        // It is not refreshed: it is to last as long as a session can.
+        let identity = role.identity(printer, StorePlace::Nowhere).await?;
+        identity.session(PATIENCE, printer).await
+    })?;
     if matches!(format, Format::Json) {
         printer.line(String::from_utf8_lossy(&document::process(&session)));
         return Ok(Status::OK);

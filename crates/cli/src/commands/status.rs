@@ -120,7 +120,7 @@ fn next_refresh(role: &RoleStatus) -> String {
 }
 
 /// `1h 02m`, `59m 30s`, `12s`
-fn words(seconds: u64) -> String {
+pub(super) fn words(seconds: u64) -> String {
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds}s"),
         (0, minutes, seconds) => format!("{minutes}m {seconds:02}s"),

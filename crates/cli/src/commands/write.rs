@@ -8,11 +8,8 @@ use std::{
     sync::Arc,
 };
 
-use rolekeeper::{Failure, RefreshableCredentials, Session};
-use rolekeeper_agent::{
-    credentials_file::{Error, Keeper, SectionName, Told, setting},
-    private_file,
-};
+use rolekeeper::{Failure, RefreshableCredentials, Session, private_file};
+use rolekeeper_agent::credentials_file::{Error, Keeper, SectionName, Told, setting};
 
 use super::{PATIENCE, block_on};
 use crate::{
@@ -21,6 +18,7 @@ use crate::{
     identity::{Identity, RoleArguments},
     output::Printer,
     signals::End,
+    store::StorePlace,
 };
 
 #[derive(clap::Args)]
@@ -85,7 +83,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
     block_on(async {
         // A hangup is left alone: under nohup it must end nothing.
         let mut end = End::listen()?;
-        let identity = role.identity(printer).await?;
+        let identity = role.identity(printer, StorePlace::Nowhere).await?;
         let keeper = Keeper::open(&place.file, place.section.clone()).map_err(trouble)?;
         let credentials = identity.keep();
         let session = tokio::select! {

@@ -8,9 +8,11 @@ use crate::support::{Home, Sts, role};
 const DEVICE: &str = "arn:aws:iam::123456789012:mfa/demo";
 
 #[track_caller]
+/// What is told the second time is not to be what was told the first time.
 fn whoami(home: &Home, sts: &Sts, status: i32, which: &[&str]) -> String {
     let words = ["whoami"].iter().chain(which);
-    home.rolekeeper(words).at(sts).run().expect(status).transcript()
+    let alone = home.rolekeeper(words).at(sts).env("ROLEKEEPER_STORE", "none");
+    alone.run().expect(status).transcript()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::support::Home;
 
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 13] = [
     "exec",
     "serve",
     "status",
@@ -12,7 +12,9 @@ const VERBS: [&str; 11] = [
     "whoami",
     "doctor",
     "demo",
+    "cache",
     "sandbox",
+    "simulate",
     "completions",
 ];
 

@@ -109,11 +109,12 @@ fn an_agent_elsewhere_is_found_by_option_and_by_variable() {
 
 // === credential-process ===
 
-/// The key id of the session that it prints.
+/// The key id of the session that it prints, without those that other commands have left.
 #[track_caller]
 fn printed(home: &Home, sts: &Sts, words: &[&str]) -> String {
     let words = [&["credential-process"], words].concat();
-    let ran = home.rolekeeper(words).at_endpoint(sts).that_shows_secrets().run().expect(0);
+    let alone = home.rolekeeper(words).at_endpoint(sts).env("ROLEKEEPER_STORE", "none");
+    let ran = alone.that_shows_secrets().run().expect(0);
     assert_eq!(ran.stderr, "");
     assert!(!ran.stdout.contains(USER_SECRET));
     let document = ran.json();

@@ -17,6 +17,7 @@ use crate::{
     engine::{Engine, Observer},
     pace::Pace,
     runtime::Home,
+    stores::{SessionStore, Shared},
 };
 
 /// Made by [`RefreshableCredentials::builder`].
@@ -31,12 +32,13 @@ pub struct Builder {
     pace: Option<Arc<Pace>>,
     session: Option<Issued>,
     observer: Option<Observer>,
+    store: Option<Arc<dyn SessionStore>>,
 }
 
 impl Builder {
     pub(super) fn new(source: Arc<dyn Source>) -> Self {
-        let (policy, clock, seed, home, pace, session, observer) = Default::default();
-        Self { source, policy, clock, seed, home, pace, session, observer }
+        let (policy, clock, seed, home, pace, session, observer, store) = Default::default();
+        Self { source, policy, clock, seed, home, pace, session, observer, store }
     }
 
     pub(crate) fn shared(source: Arc<dyn Source>) -> Self {
@@ -84,6 +86,13 @@ impl Builder {
         self
     }
 
+    /// Shares the session with all who have the same source and this store: one of them fetches it.
+    /// Default: with nobody.
+    pub fn store(mut self, store: Arc<dyn SessionStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
     pub(crate) fn pace(mut self, pace: Arc<Pace>) -> Self {
         self.pace = Some(pace);
         self
@@ -91,9 +100,15 @@ impl Builder {
 
     /// In the background the first fetch starts now; on demand, with the first read.
     pub fn build(self) -> RefreshableCredentials {
-        let Self { source, policy, clock, seed, home, pace, session, observer } = self;
+        let Self { source, policy, clock, seed, home, pace, session, observer, store } = self;
         // Each RandomState has keys of its own; that is random enough for jitter.
         let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
+        let source = match store {
+            Some(store) => {
+                Arc::new(Shared::new(source, store, Arc::clone(&policy), clock.clone(), seed))
+            }
+            None => source,
+        };
         let cell = Arc::new(Cell::new(policy.idle_after().is_some()));
         let heirloom = session.map(|issued| {
             let now = clock.now();

@@ -9,7 +9,7 @@ use aws_sdk_sts::{
 use rolekeeper_core::{Failure, Issued, Secret};
 
 use super::{
-    AssumeRoleBuilder, Base, Fetch, MfaPrompt, MfaRequest, Source, Surroundings, mfa,
+    AssumeRoleBuilder, Base, Fetch, KeyOf, MfaPrompt, MfaRequest, Source, Surroundings, mfa,
     parameters::{
         ExternalId, InlinePolicy, MfaSerial, PolicyArns, ProvidedContexts, RoleArn,
         SessionDuration, SessionName, SourceIdentity, Tags, TransitiveTagKeys, account_of,
@@ -146,6 +146,10 @@ impl Source for AssumeRole {
 
     fn account(&self) -> Option<String> {
         account_of(self.role_arn())
+    }
+
+    fn store_key(&self) -> KeyOf<'_> {
+        Box::pin(self.made_of())
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
     PerProcess, Source, Surroundings, base_failure, callback::issued_of, profile_chain,
     profile_file, sts_client,
 };
-use crate::Clock;
+use crate::{Clock, stores::StoreKey};
 
 /// A base session is used again while it has more than this: enough for the calls that it is needed
 /// for.
@@ -206,6 +206,23 @@ impl Base {
         *failure = outcome.as_ref().err().cloned();
         gate.ended.fetch_add(1, Ordering::AcqRel);
         outcome
+    }
+
+    /// Under which key a store has whatever is made with it; `None`, if its source has none.
+    pub(crate) async fn made_of(
+        &self,
+        seen: &Surroundings,
+        region: Option<&Region>,
+    ) -> Result<Option<StoreKey>, Failure> {
+        if let Some(source) = self.source() {
+            return source.store_key().await;
+        }
+        let found = self.credentials(seen, region).await?;
+        let key = StoreKey::of("credentials")
+            .with("access_key_id", found.access_key_id())
+            // Whoever has no more than the id gets no session.
+            .with("secret_access_key", found.secret_access_key());
+        Ok(Some(key.build()))
     }
 
     /// What was fetched, as long as it has enough time left.

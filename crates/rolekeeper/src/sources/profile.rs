@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use rolekeeper_core::{Failure, Issued};
 
 use super::{
-    Base, Fetch, MfaPrompt, Source, Surroundings,
+    Base, Fetch, KeyOf, MfaPrompt, Source, Surroundings,
     callback::issued_of,
     place::place_setters,
     profile_chain::{Meaning, Reader},
@@ -108,6 +108,14 @@ impl Source for Profile {
 
     fn account(&self) -> Option<String> {
         self.role.as_ref()?.account()
+    }
+
+    /// Of credentials without a role there is nothing to share.
+    fn store_key(&self) -> KeyOf<'_> {
+        match &self.role {
+            Some(role) => role.store_key(),
+            None => Box::pin(std::future::ready(Ok(None))),
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use aws_types::{SdkConfig, service_config::ServiceConfigKey};
 use rolekeeper_core::Failure;
 
 use super::{PerProcess, Place, Surroundings, profile_file};
+use crate::stores::StoreKeyBuilder;
 
 /// A Region far away answers a handshake in under a second; three leave room for a lost packet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -211,6 +212,15 @@ impl Sts {
             (None, Some(region)) => format!("STS in {region}"),
             (None, None) => "STS".to_owned(),
         }
+    }
+
+    /// As part of what sessions are made of: one of one partition is nothing in another.
+    pub(crate) fn part_of(&self, key: StoreKeyBuilder) -> StoreKeyBuilder {
+        let flag = |set: Option<bool>| set.unwrap_or_default().to_string();
+        key.with_option("endpoint_url", self.endpoint_url.as_deref())
+            .with_option("region", self.region().map(AsRef::as_ref))
+            .with("fips", flag(self.config.use_fips()))
+            .with("dual_stack", flag(self.config.use_dual_stack()))
     }
 
     pub(crate) fn client(&self) -> Arc<aws_sdk_sts::Client> {

@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use rolekeeper_core::{Failure, Issued, Secret};
 
 use super::{
-    Fetch, Source, Surroundings,
+    Fetch, KeyOf, Source, Surroundings,
     assume_role::session_name_of,
     parameters::{InlinePolicy, PolicyArns, RoleArn, SessionDuration, SessionName, account_of},
     place::place_setters,
@@ -31,13 +31,13 @@ use super::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct WebIdentity {
-    role_arn: RoleArn,
+    pub(super) role_arn: RoleArn,
     token_file: PathBuf,
-    session_name: Option<SessionName>,
-    duration: Option<SessionDuration>,
-    policy: Option<InlinePolicy>,
-    policy_arns: PolicyArns,
-    sts: Arc<Sts>,
+    pub(super) session_name: Option<SessionName>,
+    pub(super) duration: Option<SessionDuration>,
+    pub(super) policy: Option<InlinePolicy>,
+    pub(super) policy_arns: PolicyArns,
+    pub(super) sts: Arc<Sts>,
     seen: Surroundings,
 }
 
@@ -72,7 +72,7 @@ impl WebIdentity {
         self.role_arn.as_str()
     }
 
-    async fn token(&self) -> Result<Secret, Failure> {
+    pub(super) async fn token(&self) -> Result<Secret, Failure> {
         let path = self.token_file.display();
         let bytes = self.seen.fs().read_to_end(&self.token_file).await.map_err(|error| {
             Failure::misconfigured(format!(
@@ -135,6 +135,10 @@ impl Source for WebIdentity {
 
     fn account(&self) -> Option<String> {
         account_of(self.role_arn())
+    }
+
+    fn store_key(&self) -> KeyOf<'_> {
+        Box::pin(self.made_of())
     }
 }
 

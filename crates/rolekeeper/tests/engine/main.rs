@@ -16,4 +16,5 @@ mod readers;
 mod rejections;
 mod runtimes;
 mod secrets;
+mod sharing;
 mod support;

@@ -9,4 +9,5 @@ mod failures;
 mod limits;
 mod profiles;
 mod roles;
+mod store_keys;
 mod support;

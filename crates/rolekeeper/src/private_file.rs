@@ -9,7 +9,10 @@ use std::{
 
 /// Puts `content` in the place of whatever is at `path`, in one step: a reader sees the old file or
 /// the new one, mode 0600. A folder that is missing is made, mode 0700.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// The system's.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let Some(folder) = path.parent() else {
         return Err(io::Error::other(format!("{} is no path of a file", path.display())));
     };
@@ -24,7 +27,10 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// A path beside this one that nobody else can know.
-pub(crate) fn beside(path: &Path) -> io::Result<PathBuf> {
+///
+/// # Errors
+/// The system has no random numbers.
+pub fn beside(path: &Path) -> io::Result<PathBuf> {
     let mut suffix = [0_u8; 8];
     getrandom::fill(&mut suffix).map_err(io::Error::other)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -59,8 +65,9 @@ pub fn mode(path: &Path) -> io::Result<Option<u32>> {
     fs::metadata(path).map(|found| system::mode(&found))
 }
 
-/// An error if others may read the file.
-pub(crate) fn check_privacy(path: &Path) -> io::Result<()> {
+/// # Errors
+/// Others may read the file; or the system's.
+pub fn check_privacy(path: &Path) -> io::Result<()> {
     match mode(path)? {
         Some(mode) if mode & 0o077 != 0 => {
             let path = path.display();

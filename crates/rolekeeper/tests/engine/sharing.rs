@@ -1,0 +1,328 @@
+//! One session for all who have the same source and the same store.
+
+use std::{sync::Arc, time::Duration};
+
+use rolekeeper::{
+    Clock, EventKind, Failure, FailureKind, Issued, RefreshPolicy, RefreshableCredentials, Source,
+    clock::Simulated,
+    sources::{Fetch, KeyOf},
+    stores::{Answer as StoreAnswer, MemoryStore, SessionStore, StoreError, StoreKey, Stored},
+};
+use rolekeeper_core::{Fence, Lease};
+
+use crate::support::{Answer, HOUR, MINUTE, Script, Scripted, denied, down, pass, settle, timed};
+
+const TAKES: Duration = Duration::from_millis(100);
+
+/// A source that knows what its sessions are made of.
+#[derive(Debug)]
+struct Keyed(Scripted, &'static str);
+
+impl Source for Keyed {
+    fn fetch(&self) -> Fetch<'_> {
+        self.0.fetch()
+    }
+
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    fn store_key(&self) -> KeyOf<'_> {
+        let key = StoreKey::of("test").with("name", self.1).build();
+        Box::pin(std::future::ready(Ok(Some(key))))
+    }
+}
+
+/// A clock, a source that takes 100 ms, and a store.
+fn world() -> (Simulated, Script, Arc<dyn SessionStore>) {
+    let clock = Simulated::new();
+    let script = Script::new(&clock);
+    script.takes(TAKES);
+    let store = MemoryStore::with_clock(Clock::Simulated(clock.clone()));
+    (clock, script, Arc::new(store))
+}
+
+fn one_of(
+    many: u64,
+    key: &'static str,
+    (clock, script, store): &(Simulated, Script, Arc<dyn SessionStore>),
+) -> RefreshableCredentials {
+    RefreshableCredentials::builder(Keyed(script.source(), key))
+        .clock(Clock::Simulated(clock.clone()))
+        .store(Arc::clone(store))
+        .seed(many)
+        .build()
+}
+
+fn key_of(credentials: &RefreshableCredentials) -> String {
+    credentials.current().unwrap().access_key_id().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_who_begin_at_once_make_one_call_and_have_it_when_it_comes() {
+    let world = world();
+    let all: Vec<_> = (0..100).map(|many| one_of(many, "a", &world)).collect();
+    for credentials in &all {
+        let (took, read) = timed(&world.0, credentials.get()).await;
+        assert_eq!(read.unwrap().access_key_id(), "ASIA0001");
+        assert!(took < TAKES + Duration::from_millis(60), "{took:?}");
+    }
+    assert_eq!(world.1.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_later_takes_what_is_stored_with_its_true_age() {
+    let world = world();
+    let first = one_of(1, "a", &world);
+    pass(20 * MINUTE).await;
+    let second = one_of(2, "a", &world);
+    let mut events = second.events();
+    pass(MINUTE).await;
+    assert!(matches!(events.recv().await.unwrap().kind, EventKind::Adopted { .. }));
+    let (a, b) = (first.current().unwrap(), second.current().unwrap());
+    assert_eq!(a.access_key_id(), b.access_key_id());
+    assert_eq!(a.expiration(), b.expiration());
+    let apart = a.remaining(world.0.now()).abs_diff(b.remaining(world.0.now()));
+    assert!(apart < Duration::from_millis(200), "{apart:?}");
+    assert_eq!(world.1.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_a_day_there_is_one_call_for_each_session() {
+    let world = world();
+    let all: Vec<_> = (0..20).map(|many| one_of(many, "a", &world)).collect();
+    pass(24 * HOUR).await;
+    assert!((48..56).contains(&world.1.calls()), "{} calls", world.1.calls());
+    assert_eq!(world.1.most_at_once(), 1);
+    for credentials in &all {
+        assert!(credentials.current().is_some());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_key_is_another_session() {
+    let world = world();
+    let (a, b) = (one_of(1, "a", &world), one_of(2, "b", &world));
+    pass(MINUTE).await;
+    assert_ne!(key_of(&a), key_of(&b));
+    assert_eq!(world.1.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_does_not_know_what_it_is_made_of_shares_nothing() {
+    let world = world();
+    for seed in 0..2 {
+        let builder = RefreshableCredentials::builder(world.1.source());
+        let credentials = builder
+            .clock(Clock::Simulated(world.0.clone()))
+            .store(Arc::clone(&world.2))
+            .seed(seed)
+            .build();
+        credentials.get().await.unwrap();
+    }
+    assert_eq!(world.1.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_session_is_replaced_once_for_all() {
+    let world = world();
+    let all: Vec<_> = (0..10).map(|many| one_of(many, "a", &world)).collect();
+    pass(MINUTE).await;
+    for credentials in &all {
+        credentials.rejected("ASIA0001");
+    }
+    pass(MINUTE).await;
+    for credentials in &all {
+        assert_eq!(key_of(credentials), "ASIA0002");
+    }
+    assert_eq!(world.1.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_the_source_is_told_to_all_who_ask_within_its_pause() {
+    let world = world();
+    world.1.answers(Answer::Fails(denied()));
+    let all: Vec<_> = (0..10).map(|many| one_of(many, "a", &world)).collect();
+    for credentials in &all {
+        let error = credentials.get().await.unwrap_err();
+        assert_eq!(error.kind(), FailureKind::Denied);
+    }
+    assert_eq!(world.1.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_costs_all_of_them_a_call_a_second_at_most() {
+    let world = world();
+    world.1.answers(Answer::Fails(down()));
+    let all: Vec<_> = (0..50).map(|many| one_of(many, "a", &world)).collect();
+    pass(5 * MINUTE).await;
+    assert!(world.1.calls() <= 300, "{} calls", world.1.calls());
+    world.1.answers(Answer::Session(HOUR));
+    // The longest backoff, and a fetch.
+    pass(Duration::from_secs(31)).await;
+    for credentials in &all {
+        assert!(credentials.current().is_some());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_dropped_in_the_middle_gives_its_lease_back() {
+    let world = world();
+    world.1.takes(Duration::from_secs(8));
+    let first = one_of(1, "a", &world);
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(world.1.calls(), 1);
+    first.shutdown();
+    drop(first);
+    world.1.takes(TAKES);
+    let second = one_of(2, "a", &world);
+    let (took, read) = timed(&world.0, second.get()).await;
+    read.unwrap();
+    assert!(took < 2 * TAKES, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_fetch_keeps_its_lease() {
+    let world = world();
+    world.1.takes(Duration::from_secs(9));
+    let all: Vec<_> = (0..10).map(|many| one_of(many, "a", &world)).collect();
+    pass(Duration::from_secs(12)).await;
+    for credentials in &all {
+        assert_eq!(key_of(credentials), "ASIA0001");
+    }
+    assert_eq!(world.1.calls(), 1);
+}
+
+/// How a store fails.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Fails,
+    Hangs,
+}
+
+/// What a store with trouble in these calls does.
+#[derive(Debug)]
+struct Troubled {
+    store: Arc<dyn SessionStore>,
+    trouble: Trouble,
+    calls: &'static [&'static str],
+}
+
+impl Troubled {
+    fn or<'a, T: Send + 'a>(&self, call: &str, answer: StoreAnswer<'a, T>) -> StoreAnswer<'a, T> {
+        match self.trouble {
+            _ if !self.calls.contains(&call) => answer,
+            Trouble::Fails => {
+                Box::pin(async { Err(StoreError::new("the disk is full").with_hint("empty it")) })
+            }
+            Trouble::Hangs => Box::pin(std::future::pending()),
+        }
+    }
+}
+
+impl SessionStore for Troubled {
+    fn name(&self) -> String {
+        "troubled".to_owned()
+    }
+
+    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreAnswer<'a, Option<Stored>> {
+        self.or("load", self.store.load(key))
+    }
+
+    fn lease<'a>(&'a self, key: &'a StoreKey, limit: Duration) -> StoreAnswer<'a, Lease> {
+        self.or("lease", self.store.lease(key, limit))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        fence: Fence,
+        limit: Duration,
+    ) -> StoreAnswer<'a, bool> {
+        self.or("renew", self.store.renew(key, fence, limit))
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        fence: Fence,
+        issued: &'a Issued,
+    ) -> StoreAnswer<'a, bool> {
+        self.or("save", self.store.save(key, fence, issued))
+    }
+
+    fn cool<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        fence: Fence,
+        failure: &'a Failure,
+        pause: Duration,
+    ) -> StoreAnswer<'a, bool> {
+        self.or("cool", self.store.cool(key, fence, failure, pause))
+    }
+
+    fn release(&self, key: &StoreKey, fence: Fence) {
+        self.store.release(key, fence);
+    }
+
+    fn poll(&self) -> Duration {
+        self.store.poll()
+    }
+
+    fn patience(&self) -> Duration {
+        self.store.patience()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_a_store_fails_at_there_is_a_session() {
+    for trouble in [Trouble::Fails, Trouble::Hangs] {
+        for calls in [&["load"][..], &["lease"], &["save"], &["renew"], &["lease", "save"]] {
+            let (clock, script, store) = world();
+            let patience = store.patience();
+            let store: Arc<dyn SessionStore> = Arc::new(Troubled { store, trouble, calls });
+            let world = (clock, script, store);
+            let credentials = one_of(1, "a", &world);
+            let (took, read) = timed(&world.0, credentials.get()).await;
+            read.unwrap();
+            assert!(took <= patience + 2 * TAKES, "{calls:?} {trouble:?}: {took:?}");
+            // And the one after it.
+            pass(HOUR).await;
+            assert!(credentials.current().is_some());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sources_own_failure_is_told_also_if_the_store_can_not_take_it() {
+    let (clock, script, store) = world();
+    script.answers(Answer::Fails(denied()));
+    let calls = &["cool"];
+    let store: Arc<dyn SessionStore> = Arc::new(Troubled { store, trouble: Trouble::Hangs, calls });
+    let credentials = one_of(1, "a", &(clock, script, store));
+    assert_eq!(credentials.get().await.unwrap_err().kind(), FailureKind::Denied);
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_demand_the_next_reader_takes_what_another_has_fetched() {
+    let world = world();
+    let kept = |seed| {
+        RefreshableCredentials::builder(Keyed(world.1.source(), "a"))
+            .clock(Clock::Simulated(world.0.clone()))
+            .policy(RefreshPolicy::on_demand())
+            .store(Arc::clone(&world.2))
+            .seed(seed)
+            .build()
+    };
+    let (a, b) = (kept(1), kept(2));
+    a.get().await.unwrap();
+    settle().await;
+    b.get().await.unwrap();
+    assert_eq!(world.1.calls(), 1);
+    pass(50 * MINUTE).await;
+    a.get().await.unwrap();
+    pass(MINUTE).await;
+    b.get().await.unwrap();
+    assert_eq!(world.1.calls(), 2);
+    assert_eq!(key_of(&a), key_of(&b));
+}
