@@ -64,6 +64,11 @@ pub struct Config {
     pub beyond_loopback: bool,
     /// Whether memory is kept from being swapped out.
     pub lock_memory: bool,
+    /// Where sessions are shared with other processes or hosts, as [`rolekeeper::stores::open`] has
+    /// it; default: nowhere. Without a password.
+    pub store: Option<String>,
+    /// The file with the keys that they are sealed with there.
+    pub store_key_file: Option<PathBuf>,
     /// Where in the file things stand.
     spots: Spots,
 }
@@ -94,6 +99,8 @@ impl Default for Config {
             idle_after: None,
             beyond_loopback: false,
             lock_memory: true,
+            store: None,
+            store_key_file: None,
             spots: Spots::default(),
         }
     }

@@ -3,7 +3,9 @@
 
 use std::{collections::HashMap, env, io, sync::Arc, time::Duration};
 
-use rolekeeper::{Keyring, RefreshPolicy, RefreshableCredentials, Secret, Source};
+use rolekeeper::{
+    Keyring, RefreshPolicy, RefreshableCredentials, Secret, Source, stores::SessionStore,
+};
 use tokio::task::AbortHandle;
 
 use crate::{
@@ -130,6 +132,13 @@ impl Planner {
         let keyring = Keyring::new().with_policy(policy).with_pace(config.pace);
         let (known, fetch_times) = Default::default();
         Self { keyring, known, fetch_times }
+    }
+
+    /// All its roles' sessions are shared through this store, for as long as the process runs.
+    #[must_use]
+    pub fn with_store(mut self, store: Arc<dyn SessionStore>) -> Self {
+        self.keyring = self.keyring.with_store(store);
+        self
     }
 
     /// The plan for this configuration. Sessions of roles that are new in it are fetched from here

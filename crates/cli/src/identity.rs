@@ -15,7 +15,7 @@ use crate::{
     events,
     exit::Trouble,
     output::Printer,
-    store::{self, StorePlace},
+    store::{StoreArguments, Usual},
     values::{self, duration, pair},
 };
 use mfa::Asker;
@@ -100,10 +100,8 @@ pub(crate) struct RoleArguments {
     #[arg(long)]
     dual_stack: bool,
 
-    /// Where sessions are shared with other commands: `file` (a sealed cache of this user's) or
-    /// `none`
-    #[arg(long, value_name = "WHERE", env = "ROLEKEEPER_STORE")]
-    store: Option<StorePlace>,
+    #[command(flatten)]
+    store: StoreArguments,
 }
 
 /// A checked identity: nobody has been called yet.
@@ -121,9 +119,9 @@ impl RoleArguments {
     pub(crate) async fn identity(
         self,
         printer: &Printer,
-        usual: StorePlace,
+        usual: Usual,
     ) -> Result<Identity, Trouble> {
-        let store = store::open(self.store, usual)?;
+        let store = self.store.open(usual)?;
         let asker = Asker::new(self.mfa_code.as_deref(), self.mfa_process.as_deref())?;
         let (profile, place) = (self.profile.clone(), self.place());
         let (source, region): (Arc<dyn Source>, _) = if self.role_arn.is_empty() {

@@ -14,6 +14,7 @@ use crate::{
     Clock, RefreshableCredentials, Source,
     pace::{DEFAULT_PACE, Pace},
     refreshable::Builder,
+    stores::SessionStore,
 };
 
 /// Credentials for many roles.
@@ -44,6 +45,7 @@ pub struct Keyring<K> {
     policy: Arc<RefreshPolicy>,
     clock: Clock,
     pace: Arc<Pace>,
+    store: Option<Arc<dyn SessionStore>>,
 }
 
 impl<K: Eq + Hash> Keyring<K> {
@@ -54,6 +56,7 @@ impl<K: Eq + Hash> Keyring<K> {
             policy: Arc::default(),
             clock: Clock::default(),
             pace: Arc::new(Pace::new(DEFAULT_PACE)),
+            store: None,
         }
     }
 
@@ -79,6 +82,13 @@ impl<K: Eq + Hash> Keyring<K> {
         self
     }
 
+    /// Shares its roles' sessions with all who have this store. Default: with nobody.
+    #[must_use]
+    pub fn with_store(mut self, store: Arc<dyn SessionStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
     /// The credentials under `key`, made from `source` if there are none yet. However many ask at
     /// the same time, `source` is called once.
     pub fn get_or_insert<S: Source>(
@@ -91,11 +101,14 @@ impl<K: Eq + Hash> Keyring<K> {
         }
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let make = || {
-            Builder::shared(Arc::new(source()))
+            let builder = Builder::shared(Arc::new(source()))
                 .policy(Arc::clone(&self.policy))
                 .clock(self.clock.clone())
-                .pace(Arc::clone(&self.pace))
-                .build()
+                .pace(Arc::clone(&self.pace));
+            match &self.store {
+                Some(store) => builder.store(Arc::clone(store)).build(),
+                None => builder.build(),
+            }
         };
         keys.entry(key).or_insert_with(make).clone()
     }

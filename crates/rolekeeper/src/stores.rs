@@ -14,6 +14,7 @@
 mod file;
 mod key;
 mod memory;
+mod named;
 mod record;
 #[cfg(feature = "redis")]
 mod redis;
@@ -29,6 +30,7 @@ pub use self::redis::RedisStore;
 pub use file::{Entry, FileStore, default_folder, default_key_file};
 pub use key::{StoreKey, StoreKeyBuilder};
 pub use memory::MemoryStore;
+pub use named::open;
 pub use seal::{Sealer, StoreSecret};
 pub use shared::Shared;
 

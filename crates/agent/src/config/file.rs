@@ -28,8 +28,17 @@ const LONGEST_SESSION: Duration = Duration::from_secs(12 * 3600);
 const ROLE: &str = "role";
 
 /// What holds for all. In a file it must stand above the first table.
-const OF_ALL: &[&str] =
-    &["listen", "operator", "socket", "pace", "idle", "listen_beyond_loopback", "lock_memory"];
+const OF_ALL: &[&str] = &[
+    "listen",
+    "operator",
+    "socket",
+    "pace",
+    "idle",
+    "listen_beyond_loopback",
+    "lock_memory",
+    "store",
+    "store_key_file",
+];
 
 /// What belongs to a role that is described here and not in a profile.
 const OF_A_ROLE: &[&str] = &[
@@ -77,6 +86,8 @@ impl Config {
         self.idle_after = root.get("idle", value::duration_of(LEAST_IDLE, None));
         set(&mut self.beyond_loopback, root.get("listen_beyond_loopback", value::yes_or_no));
         set(&mut self.lock_memory, root.get("lock_memory", value::yes_or_no));
+        self.store = root.get("store", store);
+        self.store_key_file = root.get("store_key_file", value::absolute_path);
         if let Some(roles) = root.table(ROLE) {
             self.roles =
                 roles.entries().filter_map(|(key, value)| role(document, key, value)).collect();
@@ -237,6 +248,17 @@ fn arn(value: &DeValue<'_>) -> Parsed<String> {
         None => Err(Wrong::new("expected an ARN")
             .with_hint("write it as arn:aws:iam::123456789012:role/NAME")),
     }
+}
+
+/// What it means is found out when it is opened.
+fn store(value: &DeValue<'_>) -> Parsed<String> {
+    let text = value::text(value)?;
+    if text.contains('@') {
+        let wrong = Wrong::new("a password must not stand in this file")
+            .with_hint("put the whole address into the variable ROLEKEEPER_STORE");
+        return Err(Wrong { is_delicate: true, ..wrong });
+    }
+    Ok(text)
 }
 
 fn url(value: &DeValue<'_>) -> Parsed<String> {

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use rolekeeper::{Clock, Elapsed, FailureKind, Source, sources::Fetch};
+use rolekeeper::{
+    Clock, Elapsed, FailureKind, Source,
+    sources::{Fetch, KeyOf},
+};
 
 use super::exposition::Exposition;
 
@@ -162,6 +165,10 @@ impl Source for Measured {
 
     fn refused(&self, access_key_id: &str) {
         self.source.refused(access_key_id);
+    }
+
+    fn store_key(&self) -> KeyOf<'_> {
+        self.source.store_key()
     }
 }
 

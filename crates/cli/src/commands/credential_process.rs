@@ -15,7 +15,7 @@ use crate::{
     exit::{self, Status, Trouble},
     identity::RoleArguments,
     output::Printer,
-    store::StorePlace,
+    store::Usual,
 };
 
 #[derive(clap::Args)]
@@ -54,7 +54,7 @@ pub(crate) fn run(
         None => {
             log();
             let session = block_on(async {
-                let identity = arguments.role.identity(printer, StorePlace::File).await?;
+                let identity = arguments.role.identity(printer, Usual::File).await?;
                 identity.session(PATIENCE, printer).await
             })?;
             document::process(&session).to_vec().into()

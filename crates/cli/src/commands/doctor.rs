@@ -13,7 +13,7 @@ use crate::{
     exit::{Status, Trouble},
     identity::RoleArguments,
     output::Printer,
-    store::StorePlace,
+    store::Usual,
 };
 use findings::Findings;
 
@@ -59,7 +59,7 @@ async fn examine(role: RoleArguments, printer: &Printer, findings: &mut Findings
     if !base_identity(&role, findings).await || !role.names_a_role() {
         return;
     }
-    let identity = match role.identity(printer, StorePlace::Nowhere).await {
+    let identity = match role.identity(printer, Usual::Nowhere).await {
         Ok(identity) => identity,
         Err(trouble) => return findings.bad("configuration", &trouble.into_failure()),
     };

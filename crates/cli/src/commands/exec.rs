@@ -16,7 +16,7 @@ use crate::{
     exit::{Status, Trouble},
     identity::{Identity, RoleArguments},
     output::Printer,
-    store::StorePlace,
+    store::Usual,
 };
 
 #[derive(clap::Args)]
@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
     };
     block_on(async {
         // Variables are not refreshed: they are to last as long as a session can.
-        let store = if env { StorePlace::Nowhere } else { StorePlace::File };
+        let store = if env { Usual::Nowhere } else { Usual::File };
         let identity = role.identity(printer, store).await?;
         if env {
             run_with_variables(identity, &program, printer).await

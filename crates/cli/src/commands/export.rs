@@ -9,7 +9,7 @@ use crate::{
     exit::{Status, Trouble},
     identity::RoleArguments,
     output::Printer,
-    store::StorePlace,
+    store::Usual,
     values::posix_quoted,
 };
 
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
     let Arguments { role, format } = arguments;
     let session = block_on(async {
         // It is not refreshed: it is to last as long as a session can.
-        let identity = role.identity(printer, StorePlace::Nowhere).await?;
+        let identity = role.identity(printer, Usual::Nowhere).await?;
         identity.session(PATIENCE, printer).await
     })?;
     if matches!(format, Format::Json) {

@@ -1,7 +1,8 @@
 //! `rolekeeper serve`: the agent, for programs that others start.
 
-use std::{collections::HashSet, net::SocketAddr, path::PathBuf};
+use std::{collections::HashSet, net::SocketAddr, path::PathBuf, sync::Arc};
 
+use rolekeeper::stores::SessionStore;
 use rolekeeper_agent::{
     Agent, BindError, CONTAINER_PATH, Checked, Face, Listening, Plan, Planner, Role, RoleName,
     activation::{Inherited, Notifier},
@@ -13,6 +14,7 @@ use crate::{
     exit::{Status, Trouble},
     output::{LogFormat, Printer},
     signals::{End, Reload},
+    store::StoreArguments,
     values,
 };
 
@@ -54,6 +56,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 
+    #[command(flatten)]
+    store: StoreArguments,
+
     /// Only check the configuration and say what would be served
     #[arg(long)]
     check: bool,
@@ -76,14 +81,20 @@ pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> Result<Status, Tr
     runtime.block_on(async {
         let checked =
             arguments.checked(&inherited).await.map_err(|wrong| wrong.trouble(printer))?;
+        let config = checked.config();
+        let key_file = config.store_key_file.as_deref();
+        let store = arguments.store.open_or(config.store.as_deref(), key_file)?;
         if arguments.check {
             checked.config().summary().into_iter().for_each(|line| printer.line(line));
+            if let Some(store) = store {
+                printer.line(format_args!("store      {}", store.name()));
+            }
             return Ok(Status::OK);
         }
         for what in hardening::harden(checked.config().lock_memory).warnings() {
             printer.warning(what);
         }
-        serve(arguments, checked, &mut inherited, printer).await
+        serve(arguments, checked, store, &mut inherited, printer).await
     })
 }
 
@@ -178,6 +189,7 @@ fn trouble_of(problem: &Problem) -> Trouble {
 async fn serve(
     arguments: &Arguments,
     checked: Checked,
+    store: Option<Arc<dyn SessionStore>>,
     inherited: &mut Inherited,
     printer: &Printer,
 ) -> Result<Status, Trouble> {
@@ -186,6 +198,10 @@ async fn serve(
     let mut signals = Signals::listen()?;
     let agent = Agent::new();
     let mut planner = Planner::new(checked.config());
+    if let Some(store) = store {
+        printer.note(format_args!("sharing sessions through {}", store.name()));
+        planner = planner.with_store(store);
+    }
     // Before a session is fetched or a token made.
     let mut places = Plan { roles: Vec::new(), listeners: checked.listeners() };
     inherited.hand_over(&mut places);

@@ -8,7 +8,7 @@ use crate::{
     exit::{Status, Trouble},
     identity::{Identity, RoleArguments},
     output::Printer,
-    store::StorePlace,
+    store::Usual,
 };
 
 #[derive(clap::Args)]
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Trouble> {
     let Arguments { role, json } = arguments;
     block_on(async {
-        let identity = role.identity(printer, StorePlace::File).await?;
+        let identity = role.identity(printer, Usual::File).await?;
         let session = identity.session(PATIENCE, printer).await?;
         let who = ask(&identity, rolekeeper::adapters::sdk_credentials(&session)).await?;
         let expiration = session.expiration().to_string();

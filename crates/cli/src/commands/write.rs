@@ -18,7 +18,7 @@ use crate::{
     identity::{Identity, RoleArguments},
     output::Printer,
     signals::End,
-    store::StorePlace,
+    store::Usual,
 };
 
 #[derive(clap::Args)]
@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Status, Tro
     block_on(async {
         // A hangup is left alone: under nohup it must end nothing.
         let mut end = End::listen()?;
-        let identity = role.identity(printer, StorePlace::Nowhere).await?;
+        let identity = role.identity(printer, Usual::Nowhere).await?;
         let keeper = Keeper::open(&place.file, place.section.clone()).map_err(trouble)?;
         let credentials = identity.keep();
         let session = tokio::select! {

@@ -25,6 +25,7 @@ mod exec_outage;
 mod exec_signals;
 mod export;
 mod failures;
+mod fleet;
 mod help;
 mod python;
 mod sandbox;

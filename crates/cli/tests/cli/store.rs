@@ -125,8 +125,9 @@ fn where_there_can_be_no_store_a_command_works_without_one() {
     let (home, sts) = (Home::new(), Sts::start());
     // A file in the place of its folder.
     home.file(".cache", "");
-    assert_eq!(process(&home, &sts, &[]).stderr, "");
-    process(&home, &sts, &[]);
+    let first = process(&home, &sts, &[]).stderr;
+    assert!(first.contains("sessions are not shared with other commands"), "{first}");
+    assert_eq!(process(&home, &sts, &["--store", "none"]).stderr, "");
     assert_eq!(calls(&sts), 2);
     let words = ["credential-process", "--store", "file", "--role-arn", &role("demo")];
     let ran = home.rolekeeper(words).at(&sts).run().expect(69);
@@ -153,7 +154,20 @@ fn a_record_that_was_damaged_is_told_and_fetched_again() {
 #[test]
 fn what_it_can_be_is_told() {
     let (home, sts) = (Home::new(), Sts::start());
-    let words = ["credential-process", "--store", "redis", "--role-arn", &role("demo")];
-    let ran = home.rolekeeper(words).at(&sts).run().expect(64);
-    assert!(ran.stderr.contains("write `file` or `none`"), "{}", ran.stderr);
+    for (place, why) in [
+        ("", "the store's name is empty"),
+        ("SECRET", "write `file`, or redis://HOST:PORT"),
+        ("redis://:SECRET@127.0.0.1:1", "a store in Redis has no key"),
+    ] {
+        let words = ["credential-process", "--store", place, "--role-arn", &role("demo")];
+        let ran = home.rolekeeper(words).at(&sts).run().expect(64);
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("SECRET"), "{}", ran.stderr);
+    }
+    let key = "01".repeat(32);
+    let words = ["credential-process", "--role-arn", &role("demo")];
+    let wrong = home.rolekeeper(words).at(&sts).env("ROLEKEEPER_STORE", "redis://:SECRET@h:x");
+    let ran = wrong.env("ROLEKEEPER_STORE_KEY", &key).run().expect(64);
+    assert!(ran.stderr.contains("a port is a number"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("SECRET") && !ran.stderr.contains(&key), "{}", ran.stderr);
 }

@@ -20,6 +20,7 @@ use rolekeeper_core::{Failure, Fence, Issued, Lease, Moment, Session};
 
 use super::{
     Answer, Sealer, SessionStore, StoreError, StoreKey, StoreSecret, Stored,
+    named::no_home,
     record::{Arrived, Record},
     seal::Kind,
 };
@@ -85,12 +86,8 @@ impl FileStore {
     /// # Errors
     /// No home folder is known, the folder or the key can't be made, or others may use it.
     pub fn of_user() -> Result<Self, StoreError> {
-        let unknown = || {
-            StoreError::new("no folder is known for the store: HOME is not set")
-                .with_hint("set HOME, or XDG_CACHE_HOME and XDG_STATE_HOME")
-        };
-        let folder = default_folder().ok_or_else(unknown)?;
-        let key_file = default_key_file().ok_or_else(unknown)?;
+        let folder = default_folder().ok_or_else(no_home)?;
+        let key_file = default_key_file().ok_or_else(no_home)?;
         Self::open(folder, &StoreSecret::from_file(&key_file)?)
     }
 

@@ -2,6 +2,7 @@
 //! XChaCha20-Poly1305, together with whose it is and which lease it was saved under. A record that is
 //! moved to another session's place, or is put back later, doesn't open there.
 
+mod keys;
 mod secret;
 
 use chacha20poly1305::{
