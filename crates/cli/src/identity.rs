@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use rolekeeper::{
-    Failure, RefreshPolicy, RefreshableCredentials, Session, Source,
+    Clock, Failure, RefreshPolicy, RefreshableCredentials, Session, Source,
     sources::{AssumeRole, Base, CallerIdentity, Place, Profile},
-    stores::SessionStore,
+    stores::{SessionStore, Shared},
 };
 
 use crate::{
@@ -332,12 +332,24 @@ impl Identity {
         }
     }
 
+    /// One that is at hand costs no threads.
+    async fn glance(&self) -> Option<Session> {
+        let store = Arc::clone(self.store.as_ref()?);
+        let (source, policy) = (Arc::clone(&self.source), Arc::new(RefreshPolicy::default()));
+        Shared::new(source, store, policy, Clock::System, u64::from(std::process::id()))
+            .glance()
+            .await
+    }
+
     /// One session, and no refreshing.
     pub(crate) async fn session(
         &self,
         patience: Duration,
         printer: &Printer,
     ) -> Result<Arc<Session>, Trouble> {
+        if let Some(session) = self.glance().await {
+            return Ok(Arc::new(session));
+        }
         let credentials = self.keep();
         let session = self.first(&credentials, patience, printer).await?;
         self.asker.finished();

@@ -12,6 +12,7 @@ use arc_swap::ArcSwapOption;
 use pyo3::{exceptions::PyRuntimeError, prelude::*};
 use rolekeeper::{
     Clock, Current, Error, Issued, RefreshMode, RefreshPolicy, RefreshableCredentials, Session,
+    stores::SessionStore,
 };
 
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
     moments::duration,
     source::{Base, Source, issued_again},
     status::Status,
+    store::Store,
 };
 
 /// Keeps one session fresh, from the time that it is opened. Python's classes derive from it and
@@ -49,6 +51,7 @@ struct Recipe {
     policy: RefreshPolicy,
     clock: Clock,
     observer: Option<Arc<Py<PyAny>>>,
+    store: Option<Arc<dyn SessionStore>>,
     /// As it was set for readers on demand.
     mandatory_window: Option<Duration>,
 }
@@ -78,7 +81,7 @@ impl Keeper {
     #[pyo3(signature = (
         source, *, mode, policy = "default", advisory_timeout = None, mandatory_timeout = None,
         attempt_timeout = 30.0, read_deadline = 30.0, clock = None,
-        initial = None, observer = None, reopen = false,
+        initial = None, observer = None, store = None, reopen = false,
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are named where it is called")]
     fn _open(
@@ -94,6 +97,7 @@ impl Keeper {
         clock: Option<Bound<'_, PyAny>>,
         initial: Option<Bound<'_, PyAny>>,
         observer: Option<Py<PyAny>>,
+        store: Option<&Bound<'_, Store>>,
         reopen: bool,
     ) -> PyResult<()> {
         if self.is_open() && !reopen {
@@ -128,6 +132,7 @@ impl Keeper {
             policy,
             clock: clock::clock_of(clock),
             observer: observer.map(Arc::new),
+            store: store.map(|store| store.get().shared()),
             mandatory_window: mandatory_window.filter(|_| mode == RefreshMode::OnDemand),
         };
         let open = Some(Arc::new(recipe.open(initial)));
@@ -306,6 +311,9 @@ impl Recipe {
         let mut builder = builder.policy(self.policy.clone()).clock(self.clock.clone());
         if let Some(issued) = initial {
             builder = builder.session(issued);
+        }
+        if let Some(store) = &self.store {
+            builder = builder.store(Arc::clone(store));
         }
         if let Some(function) = &self.observer {
             let observer =

@@ -10,6 +10,7 @@ mod keeper;
 mod moments;
 mod source;
 mod status;
+mod store;
 
 use pyo3::prelude::*;
 
@@ -27,6 +28,7 @@ mod _rolekeeper {
         keeper::Keeper,
         source::{Base, Source, caller_identity, sort_sts_code},
         status::Status,
+        store::Store,
     };
 
     #[pymodule_init]

@@ -6,7 +6,7 @@ use pyo3::{exceptions::PyTimeoutError, prelude::*};
 use rolekeeper::{
     Failure, Issued, RefreshableCredentials, Secret, Session, Source as RustSource,
     sources::{
-        AssumeRole, Base as RustBase, CallerIdentity, Fetch, Place, Profile, WebIdentity,
+        AssumeRole, Base as RustBase, CallerIdentity, Fetch, KeyOf, Place, Profile, WebIdentity,
         sort_sts_code as sorted,
     },
 };
@@ -240,6 +240,10 @@ impl RustSource for Held {
 
     fn refused(&self, access_key_id: &str) {
         self.0.rejected(access_key_id);
+    }
+
+    fn store_key(&self) -> KeyOf<'_> {
+        self.0.source().store_key()
     }
 }
 

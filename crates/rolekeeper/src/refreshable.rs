@@ -213,6 +213,11 @@ impl RefreshableCredentials {
         &self.inner.name
     }
 
+    /// What makes its sessions.
+    pub fn source(&self) -> &dyn Source {
+        &*self.inner.source
+    }
+
     /// The policy it runs by.
     pub fn policy(&self) -> &RefreshPolicy {
         &self.inner.policy

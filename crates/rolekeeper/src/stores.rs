@@ -74,6 +74,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// need not be done when it returns.
     fn release(&self, key: &StoreKey, fence: Fence);
 
+    /// What [`load`](Self::load) would find, if that can be had at once, on the caller's own thread.
+    /// By default nothing can.
+    fn glance(&self, key: &StoreKey) -> Option<Stored> {
+        let _ = key;
+        None
+    }
+
     /// Resolves when the session may have changed. By default never: the store is polled.
     fn changed<'a>(&'a self, key: &'a StoreKey) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         let _ = key;
@@ -138,6 +145,10 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     fn release(&self, key: &StoreKey, fence: Fence) {
         (**self).release(key, fence);
+    }
+
+    fn glance(&self, key: &StoreKey) -> Option<Stored> {
+        (**self).glance(key)
     }
 
     fn changed<'a>(&'a self, key: &'a StoreKey) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {

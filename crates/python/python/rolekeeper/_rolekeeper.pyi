@@ -82,6 +82,17 @@ class Base:
     @staticmethod
     def source(source: Source) -> Base: ...
 
+@final
+class Store:
+    """Where sessions are shared with other processes or hosts."""
+
+    @staticmethod
+    def open(
+        place: str, *, key_file: str | PathLike[str] | None = None, key: str | None = None
+    ) -> Store: ...
+    @property
+    def name(self) -> str: ...
+
 class Keeper:
     """Keeps one session fresh, from the time that it is opened.
 
@@ -110,6 +121,7 @@ class Keeper:
         clock: Clock | Callable[[], float] | None = None,
         initial: Answer | None = None,
         observer: Callable[[Event], None] | None = None,
+        store: Store | None = None,
         reopen: bool = False,
     ) -> None: ...
     @property

@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from rolekeeper import _botocore, _metadata, _windows
-from rolekeeper._rolekeeper import Clock, Event, Keeper, Source, default_clock
+from rolekeeper._rolekeeper import Clock, Event, Keeper, Source, Store, default_clock
 from rolekeeper.errors import (
     BadAnswerError,
     ConfigurationError,
@@ -496,7 +496,11 @@ class RefreshableCredentials(Keeper, _botocore.RefreshableCredentials):
         self._open_as_set(reopen=reopen)
 
     def _open_as_set(
-        self, *, observer: Callable[[Event], None] | None = None, reopen: bool
+        self,
+        *,
+        observer: Callable[[Event], None] | None = None,
+        store: Store | None = None,
+        reopen: bool,
     ) -> None:
         """Opens it by what stands in its attributes now."""
         self._open(
@@ -510,6 +514,7 @@ class RefreshableCredentials(Keeper, _botocore.RefreshableCredentials):
             clock=self._native_clock(),
             initial=self._in_hand(),
             observer=observer,
+            store=store,
             reopen=reopen,
         )
 

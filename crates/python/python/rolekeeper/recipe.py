@@ -33,6 +33,7 @@ from rolekeeper.parameters import (
     text,
     wrong_type,
 )
+from rolekeeper.stores import store_of
 
 __all__ = ["Recipe", "RefreshMode", "SessionOptions"]
 
@@ -50,6 +51,8 @@ class SessionOptions(AssumeRoleOptions, total=False):
     sts_region_name: str | None
     sts_endpoint_url: str | None
     web_identity_token_file: str | os.PathLike[str] | None
+    store: str | None
+    store_key_file: str | os.PathLike[str] | None
     on_event: Listener | Iterable[Listener] | None
 
 
@@ -79,6 +82,8 @@ class Recipe:
     region: str | None = None
     endpoint_url: str | None = None
     refresh: RefreshMode = "auto"
+    store: str | None = None
+    store_key_file: str | None = None
 
     @classmethod
     def take(
@@ -109,14 +114,19 @@ class Recipe:
             )
         mfa_token = given.get("mfa_token")
         token_file = given.get("web_identity_token_file")
+        key_file = given.get("store_key_file")
         recipe = cls(
             parameters=parameters,
             origin=origin_of(source) if source is not None else origin or DefaultChain(),
             mfa_token=None if mfa_token is None else asker(mfa_token),
-            web_identity_token_file=None if token_file is None else _path(token_file),
+            web_identity_token_file=(
+                None if token_file is None else _path("web_identity_token_file", token_file)
+            ),
             region=_text(given, "sts_region_name") or region,
             endpoint_url=_text(given, "sts_endpoint_url"),
             refresh=_refresh(given.get("refresh", "auto")),
+            store=_text(given, "store"),
+            store_key_file=None if key_file is None else _path("store_key_file", key_file),
         )
         recipe._check_together(source is not None or isinstance(origin, Keys))
         return recipe, listeners
@@ -222,6 +232,22 @@ class Recipe:
             made = self._assume_role(self._base())
         return Prepared(lambda: made, made.region or self._region())
 
+    def opened_store(self) -> _rolekeeper.Store | None:
+        """Where the session is shared; None if nowhere.
+
+        Raises:
+            ConfigurationError: there is no such store, or nothing that could be shared.
+        """
+        if self.goes_through_sdk:
+            # Nobody can know what all such a session's own configuration does to the call.
+            if self.store not in (None, "none"):
+                raise ConfigurationError(
+                    "a session that a boto3 or botocore session makes can't be shared",
+                    hint="name a profile or keys as the source, or leave out store",
+                )
+            return None
+        return store_of(self.store, self.store_key_file)
+
     def _assume_role(
         self, base: _rolekeeper.Base, endpoint_url: str | None = None
     ) -> _rolekeeper.Source:
@@ -297,6 +323,11 @@ class Recipe:
                 "a session with provided_contexts can't be pickled, since their assertions are "
                 "secrets: make it where it is used"
             )
+        if self.store is not None and "@" in self.store:
+            raise pickle.PicklingError(
+                "a session whose store has a password in its address can't be pickled: set "
+                "ROLEKEEPER_STORE where it is used, and leave out store"
+            )
         return dict(vars(self))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -330,11 +361,11 @@ def _text(given: Mapping[str, Any], name: str) -> str | None:
     return text(name, given[name]) if name in given else None
 
 
-def _path(value: Any) -> str:
+def _path(name: str, value: Any) -> str:
     try:
         return os.fsdecode(value)
     except TypeError:
-        raise wrong_type("web_identity_token_file", value, "the path of a file") from None
+        raise wrong_type(name, value, "the path of a file") from None
 
 
 def _refresh(value: Any) -> RefreshMode:

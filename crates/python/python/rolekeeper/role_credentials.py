@@ -41,7 +41,7 @@ class RoleCredentials(RecipeKeeper, DeferredRefreshableCredentials):
     def _start(self, *, reopen: bool = False) -> None:
         if self._is_closed:
             super()._start()
-        self._open_as_set(observer=self._listeners, reopen=reopen)
+        self._open_as_set(observer=self._listeners, store=self._store, reopen=reopen)
 
     def _freeze(
         self, access_key: str, secret_key: str, token: str | None, account_id: str | None

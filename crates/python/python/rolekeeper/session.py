@@ -78,6 +78,11 @@ class Session(Upkeep, boto3.Session):  # type: ignore[misc]
         sts_endpoint_url: another STS than the Region's.
         web_identity_token_file: a file with a token with which the role is assumed
             (AssumeRoleWithWebIdentity); it is read for every session.
+        store: where the session is shared with other processes or hosts, so that one of them calls
+            STS for all: ``"file"``, a sealed cache of this user's; or a Redis or Valkey,
+            ``"redis://HOST:PORT"`` or ``"rediss://…"``. Default: ``ROLEKEEPER_STORE``, else nowhere.
+        store_key_file: the file with the keys that it is sealed with in a Redis. Default:
+            ``ROLEKEEPER_STORE_KEY_FILE``, or the keys in ``ROLEKEEPER_STORE_KEY``.
         on_event: a function, or several, that are told what happens to the session: see
             :class:`rolekeeper.events.Event`.
 

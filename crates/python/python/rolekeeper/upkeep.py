@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from rolekeeper._rolekeeper import Keeper
+from rolekeeper._rolekeeper import Keeper, Store
 from rolekeeper.errors import ConfigurationError, Error, UnavailableError
 from rolekeeper.events import Listener, Listeners
 from rolekeeper.recipe import Recipe
@@ -27,6 +27,7 @@ class RecipeKeeper(Keeper):
 
     _recipe: Recipe
     _listeners: Listeners
+    _store: Store | None
     _is_closed: bool = False
 
     def _prepare(self, recipe: Recipe, listeners: Listeners) -> None:
@@ -34,6 +35,7 @@ class RecipeKeeper(Keeper):
         self._recipe = recipe
         self._listeners = listeners
         self._make_source, self._region = recipe.prepared()
+        self._store = recipe.opened_store()
 
     def _start(self, *, reopen: bool = False) -> None:
         if self._is_closed:
@@ -46,6 +48,7 @@ class RecipeKeeper(Keeper):
             attempt_timeout=self._recipe.time,
             read_deadline=self._recipe.time,
             observer=self._listeners,
+            store=self._store,
             reopen=reopen,
         )
 

@@ -24,7 +24,7 @@ use super::{
     record::{Arrived, Record},
     seal::Kind,
 };
-use crate::{Clock, private_file};
+use crate::{Clock, fork::Work, private_file};
 use leases::{LeaseFile, Leases};
 
 pub use place::{default_folder, default_key_file};
@@ -226,6 +226,11 @@ impl SessionStore for FileStore {
         self.0.leases.take(key, fence);
     }
 
+    /// Two small files, most often in memory.
+    fn glance(&self, key: &StoreKey) -> Option<Stored> {
+        self.0.load(key).ok()?
+    }
+
     /// A look is two small reads of files that are in memory.
     fn poll(&self) -> Duration {
         Duration::from_millis(25)
@@ -337,12 +342,20 @@ impl Inner {
             return Ok(Lease::Cooling { failure, left });
         }
         let fence = file.grant(now).map_err(cannot)?;
-        self.leases.put(key, fence, file);
+        self.hold_still(|leases| leases.put(key, fence, file));
         Ok(Lease::Granted(fence))
     }
 
+    /// On the threads that files are read and written on: no fork leaves the leases locked in a
+    /// child. (The runtime's own thread holds forks off as long as it works.)
+    fn hold_still<T>(&self, verb: impl FnOnce(&Leases) -> T) -> T {
+        let _whole = Work::begin();
+        verb(&self.leases)
+    }
+
     fn save(&self, key: &StoreKey, fence: Fence, issued: Issued) -> Result<bool, StoreError> {
-        let Some(mut lease) = self.leases.take(key, fence) else { return Ok(false) };
+        let lease = self.hold_still(|leases| leases.take(key, fence));
+        let Some(mut lease) = lease else { return Ok(false) };
         let files = self.files(key);
         let arrived = issued.arrived.as_deref().copied().unwrap_or_else(|| self.now());
         let arrived = Some(Arrived::at(arrived, self.boot.clone()));
@@ -362,7 +375,8 @@ impl Inner {
         failure: &Failure,
         pause: Duration,
     ) -> Result<bool, StoreError> {
-        let Some(mut lease) = self.leases.take(key, fence) else { return Ok(false) };
+        let lease = self.hold_still(|leases| leases.take(key, fence));
+        let Some(mut lease) = lease else { return Ok(false) };
         let until = Arrived::at(self.now().after(pause), self.boot.clone());
         lease
             .cool(key, fence, &self.sealer, failure, &until)

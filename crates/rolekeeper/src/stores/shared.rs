@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use rolekeeper_core::{Failure, Fence, Issued, Moment, RefreshPolicy, Sharing, Step, StoreTrouble};
+use rolekeeper_core::{
+    Failure, Fence, Issued, Moment, RefreshPolicy, Session, Sharing, Step, StoreTrouble,
+};
 use tokio::time::{sleep, timeout};
 
 use super::{SessionStore, StoreError, StoreKey, Stored};
@@ -62,6 +64,21 @@ impl Shared {
 
     fn now(&self) -> Moment {
         self.clock.now()
+    }
+
+    /// The session that a store has at hand, if it is young enough to begin with: for a command that
+    /// wants one session and ends. It starts nothing, and asks the source for no more than its
+    /// [key](Source::store_key).
+    pub async fn glance(&self) -> Option<Session> {
+        let key = self.source.store_key().await.ok()??;
+        let Stored { issued, age } = self.store.glance(&key)?;
+        let now = self.now();
+        let mut sharing = self.sharing();
+        sharing.begin(now);
+        match sharing.loaded(now, Ok(Some(issued.with_arrived(now.before(age))))) {
+            Step::Done(Ok(issued)) => Some(Session::place(issued, now, 1)),
+            _ => None,
+        }
     }
 
     async fn errand(&self) -> Result<Issued, Failure> {
