@@ -99,6 +99,9 @@ def _enter(what: str, tests: list[str]) -> None:
 @pytest.fixture(autouse=True)
 def without_this_machines_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     surroundings.only({"AWS_EC2_METADATA_DISABLED": "true"}, monkeypatch, tmp_path)
+    # Commands share sessions by default: in a folder that goes with the test.
+    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
 
 
 @pytest.fixture

@@ -107,13 +107,31 @@ def test_an_sdk_with_the_line_is_the_role(
     assert who.endswith(":assumed-role/demo/me")
 
 
-def test_the_line_prints_a_session_of_its_own_each_time(rolekeeper_sandbox: Sandbox) -> None:
+def test_the_line_prints_one_session_for_all_who_ask(
+    rolekeeper_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROLEKEEPER_STORE")
     role = rolekeeper.Role(rolekeeper_sandbox.role_arn("demo"))
     line = shlex.split(credential_process(role))
     first, second = (json.loads(output_of(*line)) for _ in range(2))
-    keys = {first["AccessKeyId"], second["AccessKeyId"], role.get_frozen_credentials().access_key}
-    assert len(keys) == 3
+    assert first == second
+    assert first["AccessKeyId"] != role.get_frozen_credentials().access_key
     assert first["Expiration"]
+
+
+def test_the_line_says_where_the_session_is_shared(rolekeeper_sandbox: Sandbox) -> None:
+    shared = rolekeeper.Role(rolekeeper_sandbox.role_arn("demo"), store="file")
+    line = shlex.split(credential_process(shared))
+    assert line[-2:] == ["--store", "file"]
+    assert json.loads(output_of(*line))["AccessKeyId"] == shared.get_frozen_credentials().access_key
+
+
+def test_a_line_holds_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLEKEEPER_STORE_KEY", "07" * 32)
+    arn = "arn:aws:iam::123456789012:role/etl"
+    role = rolekeeper.Role(arn, region_name="us-east-1", store="redis://:open-sesame@127.0.0.1:1")
+    with pytest.raises(rolekeeper.ConfigurationError, match="ROLEKEEPER_STORE where"):
+        credential_process(role)
 
 
 @pytest.fixture

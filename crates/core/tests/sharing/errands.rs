@@ -52,7 +52,7 @@ fn with_an_empty_store_the_one_with_the_lease_fetches_and_saves() {
     let Step::Save { fence: saved_under, issued } = step else { panic!("{step:?}") };
     assert_eq!(saved_under, fence);
     // The save itself ends the lease.
-    assert_eq!(done(sharing.saved(issued)), Ok("A".to_owned()));
+    assert_eq!(done(sharing.saved(at(0), issued)), Ok("A".to_owned()));
 }
 
 #[test]
@@ -232,6 +232,40 @@ fn whatever_fails_in_the_store_the_source_is_asked() {
         assert!(matches!(sharing.begin(at(0)), Step::Load));
         assert!(!sharing.is_alone());
     }
+}
+
+#[test]
+fn who_has_much_of_a_session_left_waits_for_the_store_to_come_back() {
+    // Of an hour's last 30 minutes, a third to two thirds are for asking alone.
+    for (secs, is_patient) in [(1800, true), (2300, true), (3100, false), (3599, false)] {
+        let mut sharing = participant();
+        let fence = granted(&mut sharing, at(0));
+        let Step::Save { issued, .. } = sharing.fetched(at(0), Ok(hour("A", 0))) else { panic!() };
+        sharing.saved(at(0), issued);
+        assert_eq!(fence, Fence(4));
+        sharing.begin(at(secs));
+        let step = sharing.loaded(at(secs), Err(StoreTrouble));
+        assert!(sharing.is_alone());
+        if is_patient {
+            let failure = done(step).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Unavailable);
+            // The next errand asks the store again.
+            assert!(matches!(sharing.begin(at(secs)), Step::Load));
+        } else {
+            assert!(matches!(step, Step::Fetch { lease: None }), "{secs}: {step:?}");
+        }
+    }
+}
+
+#[test]
+fn a_session_that_was_refused_is_replaced_without_the_store() {
+    let mut sharing = participant();
+    sharing.begin(at(0));
+    sharing.loaded(at(60), Ok(Some(hour("A", 0))));
+    sharing.refused("A");
+    sharing.begin(at(61));
+    let step = sharing.loaded(at(61), Err(StoreTrouble));
+    assert!(matches!(step, Step::Fetch { lease: None }), "{step:?}");
 }
 
 #[test]

@@ -277,7 +277,7 @@ impl Fleet<'_> {
                         usize::from(!self.slot.save(now, fence, issued.clone()));
                     self.participants[place].fence = None;
                 }
-                self.participants[place].sharing.saved(issued)
+                self.participants[place].sharing.saved(moment, issued)
             }
             Step::Cool { fence, failure, pause } => {
                 if !is_down {
@@ -442,7 +442,7 @@ fn a_store_that_comes_back_is_shared_again() {
     let alone = run(&plan, DAY / 2).calls.len();
     let both = run(&plan, DAY).calls.len();
     assert!(both - alone < 150, "{alone} calls, then {}", both - alone);
-    assert!(alone > 2000);
+    assert!(alone > 1200);
 }
 
 #[test]

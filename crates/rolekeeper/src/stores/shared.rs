@@ -116,7 +116,7 @@ impl Shared {
                     let dated = issued.clone().with_arrived(arrived);
                     let saved = self.call(self.store.save(&key, fence, &dated)).await;
                     held.ended_with(saved);
-                    self.sharing().saved(issued)
+                    self.sharing().saved(self.now(), issued)
                 }
                 Step::Cool { fence, failure, pause } => {
                     let cooled = self.call(self.store.cool(&key, fence, &failure, pause)).await;

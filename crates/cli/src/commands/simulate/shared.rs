@@ -88,7 +88,7 @@ impl Shared {
             Step::Save { fence, issued } => {
                 self.store.save(at, fence, issued.clone(), figures);
                 self.holders.remove(&worker);
-                let next = sharing.saved(issued);
+                let next = sharing.saved(now, issued);
                 self.tell(at, world);
                 next
             }
@@ -214,7 +214,7 @@ fn without_answer(at: Micros, step: Step, sharing: &mut Sharing) -> Step {
     match step {
         Step::Load => sharing.loaded(moment(at), Err(StoreTrouble)),
         Step::Lease => sharing.leased(moment(at), Err(StoreTrouble)),
-        Step::Save { issued, .. } => sharing.saved(issued),
+        Step::Save { issued, .. } => sharing.saved(moment(at), issued),
         Step::Cool { failure, .. } => sharing.cooled(moment(at), failure),
         nothing_asked @ (Step::Wait(_) | Step::Fetch { .. } | Step::Done(_)) => nothing_asked,
     }

@@ -19,8 +19,9 @@ __all__ = ["credential_process"]
 def credential_process(source: object) -> str:
     """What stands behind ``credential_process =`` for every SDK to make sessions like ``source``'s.
 
-    It runs the command ``rolekeeper``, which makes a session of its own each time an SDK asks; the
-    session of ``source`` itself stays in this process. The line holds no secret.
+    It runs the command ``rolekeeper``, which makes a session for all who ask for this one on this
+    machine; that of ``source`` itself stays in this process, unless they share a store. The line
+    holds no secret.
 
     The profile that gets the line must be another one than the profile it names: the SDK would
     ask it of itself.
@@ -59,6 +60,8 @@ def _arguments(recipe: Recipe) -> list[str]:
         ("mfa-process", _mfa_process(recipe.mfa_token)),
         ("region", recipe.region or region),
         ("endpoint-url", recipe.endpoint_url),
+        ("store", _store(recipe.store)),
+        ("store-key-file", recipe.store_key_file),
     ]
     return [word for name, value in options if value for word in (f"--{name}", value)]
 
@@ -104,6 +107,15 @@ def _of_role(role: Parameters) -> list[tuple[str, str | None]]:
         ("source-identity", role.source_identity),
         ("mfa-serial", role.serial_number),
     ]
+
+
+def _store(place: str | None) -> str | None:
+    if place is not None and "@" in place:
+        raise _inexpressible(
+            "its store's address has a password in it",
+            "set ROLEKEEPER_STORE where the line is used, and leave out store",
+        )
+    return place
 
 
 def _on_one_line(policy: str) -> str:

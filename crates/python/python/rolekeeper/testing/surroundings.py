@@ -24,6 +24,8 @@ def only(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, tmp_pa
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-aws-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))
+    # No session of this machine's, and none of a test's that stays here.
+    monkeypatch.setenv("ROLEKEEPER_STORE", "none")
     # A proxy that this machine uses would be asked for our loopback address.
     for name in ("NO_PROXY", "no_proxy"):
         before = os.environ.get(name)
