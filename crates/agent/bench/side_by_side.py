@@ -45,14 +45,7 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "crates/python/bench"))
 import report  # noqa: E402
 
-INTRODUCTION = """
-## Agent
-
-The method stands in the header of `crates/agent/bench/side_by_side.py`.
-
-| | |
-|---|---|
-"""
+SECTION = report.Section("Agent", "crates/agent/bench/side_by_side.py")
 DEMO = "arn:aws:iam::123456789012:role/demo"
 DONE = """
 done = function(summary, latency, requests)
@@ -463,7 +456,7 @@ def main() -> None:
     print(report.text(told, rows))
     if arguments.append_to is not None:
         with arguments.append_to.open("a", encoding="utf-8") as file:
-            file.write(INTRODUCTION + report.markdown(told, rows)[len(report.INTRODUCTION):])
+            file.write(report.markdown(SECTION, told, rows))
 
 
 if __name__ == "__main__":

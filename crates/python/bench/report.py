@@ -11,14 +11,18 @@ HEADINGS = ("what", "must be", "measured", "met")
 WIDTHS = (19, 18, 34, 3)
 GAP = "  "
 
-INTRODUCTION = """
-## Python
 
-The method stands in the header of `crates/python/bench/side_by_side.py`.
+@dataclass(frozen=True)
+class Section:
+    """A part of the report, and the script whose header has its method."""
 
-| | |
-|---|---|
-"""
+    name: str
+    script: str
+
+    @property
+    def introduction(self) -> str:
+        method = f"The method stands in the header of `{self.script}`."
+        return f"\n## {self.name}\n\n{method}\n\n| | |\n|---|---|\n"
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,13 @@ def text(told: list[tuple[str, str]], rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def markdown(told: list[tuple[str, str]], rows: list[Row]) -> str:
+def markdown(section: Section, told: list[tuple[str, str]], rows: list[Row]) -> str:
     lines = [f"| {name} | {value} |" for name, value in told]
     lines += ["", f"| {' | '.join(HEADINGS)} |", "|---|---|---|---|"]
     for row in rows:
         measured = f"**{row.ratios}**<br>{row.absolute}"
         lines.append(f"| {row.what} | {row.must_be} | {measured} | {row.met_text} |")
-    return INTRODUCTION + "\n".join(lines) + "\n"
+    return section.introduction + "\n".join(lines) + "\n"
 
 
 def _side_by_side(cells: list[list[str]], widths: tuple[int, ...]) -> list[str]:

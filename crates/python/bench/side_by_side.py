@@ -37,6 +37,7 @@ import report
 import short
 import stalls
 
+SECTION = report.Section("Python", "crates/python/bench/side_by_side.py")
 PARTS = {
     "reads": reads.rows,
     "stalls": stalls.rows,
@@ -67,7 +68,7 @@ def main() -> None:
     print(report.text(told, rows))
     if arguments.append_to is not None:
         with arguments.append_to.open("a", encoding="utf-8") as file:
-            file.write(report.markdown(told, rows))
+            file.write(report.markdown(SECTION, told, rows))
 
 
 if __name__ == "__main__":
