@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    package, python,
+    package, programs, python,
     shell::{self, Outcome, cargo},
     wheel,
 };
@@ -29,7 +29,22 @@ pub(crate) fn run() -> Outcome {
             .arg("--append-to")
             .arg(root.join("bench/RESULTS.md")),
     )?;
-    measure_agent(&["--append-to", "bench/RESULTS.md"])
+    measure_agent(&["--append-to", "bench/RESULTS.md"])?;
+    // With what it is compared to and shares through, where they can be had.
+    let needs = [("redis-server", "--version"), ("aws", "--version")];
+    if let Some(missing) = programs::missing_after_install(&needs, &["redis-server", "awscli"]) {
+        shell::say(&missing);
+    }
+    shell::run(
+        package::elsewhere(&venv, "python")?
+            .arg(root.join("crates/cli/bench/sharing.py"))
+            .arg("--program")
+            .arg(shell::target().join("release/rolekeeper"))
+            .arg("--dist")
+            .arg(shell::target().join("dist/rolekeeper"))
+            .arg("--append-to")
+            .arg(root.join("bench/RESULTS.md")),
+    )
 }
 
 /// The agent's table alone, printed and not written.

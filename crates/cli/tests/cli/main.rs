@@ -18,6 +18,7 @@ mod support;
 
 mod completions;
 mod credential_process;
+mod disks;
 mod doctor;
 mod exec_child;
 mod exec_endpoint;

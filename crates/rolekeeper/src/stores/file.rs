@@ -36,6 +36,9 @@ const LARGEST: u64 = 64 * 1024;
 const SESSION: &str = "session";
 const LEASE: &str = "lease";
 const ASIDE: &str = "aside";
+/// A session that is being written. Whoever writes it holds the lock: one that is found is of a
+/// process that was killed.
+const NEW: &str = "new";
 
 /// A folder of sealed sessions. Clones are the same store.
 ///
@@ -74,6 +77,7 @@ struct Files {
     session: PathBuf,
     lease: PathBuf,
     aside: PathBuf,
+    new: PathBuf,
 }
 
 // === impl FileStore ===
@@ -168,6 +172,10 @@ impl FileStore {
             // One that is held is about to be written anew.
             if let Ok(Some(mut lease)) = LeaseFile::lock(&file) {
                 lease.forget().map_err(|error| cannot("write", &file, &error))?;
+                let left_over = store.files(&key).new;
+                std::fs::remove_file(&left_over)
+                    .or_else(not_found)
+                    .map_err(|error| cannot("remove", &left_over, &error))?;
             }
         }
         Ok(count)
@@ -247,7 +255,7 @@ impl SessionStore for FileStore {
 impl Inner {
     fn files(&self, key: &StoreKey) -> Files {
         let file = |kind: &str| self.folder.join(format!("{key}.{kind}"));
-        Files { session: file(SESSION), lease: file(LEASE), aside: file(ASIDE) }
+        Files { session: file(SESSION), lease: file(LEASE), aside: file(ASIDE), new: file(NEW) }
     }
 
     /// Of which there is a file of this kind.
@@ -362,7 +370,7 @@ impl Inner {
         let text = Record { issued, arrived }.to_text();
         let sealed = self.sealer.seal(Kind::Session, key, fence, &text)?;
         let cannot = |error: io::Error| cannot("write", &files.session, &error);
-        replace_durably(&files.session, &sealed).map_err(cannot)?;
+        replace_durably(&files, &sealed).map_err(cannot)?;
         // Only for who would put an older record back: the new one is in its place.
         lease.saved_under(fence).map_err(cannot)?;
         Ok(true)
@@ -386,20 +394,25 @@ impl Inner {
 }
 
 /// In one step, and on the disk before it is said to be.
-fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = private_file::beside(path)?;
-    let written = private_file::create(&temporary, content)
+fn replace_durably(files: &Files, content: &[u8]) -> io::Result<()> {
+    let Files { session, new, .. } = files;
+    std::fs::remove_file(new).or_else(not_found)?;
+    let written = private_file::create(new, content)
         .and_then(|file| file.sync_all())
-        .and_then(|()| std::fs::rename(&temporary, path));
+        .and_then(|()| std::fs::rename(new, session));
     if written.is_err() {
-        let _ = std::fs::remove_file(&temporary);
+        let _ = std::fs::remove_file(new);
         return written;
     }
-    match path.parent().map(File::open) {
+    match session.parent().map(File::open) {
         // Where folders can't be opened, as on Windows, they need no more.
         Some(Ok(folder)) => folder.sync_all(),
         _ => Ok(()),
     }
+}
+
+fn not_found(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> StoreError {

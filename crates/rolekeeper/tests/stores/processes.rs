@@ -12,7 +12,7 @@ use rolekeeper::stores::{FileStore, SessionStore};
 use rolekeeper_core::Lease;
 use tokio::time::sleep;
 
-use crate::file::{hour, key, secret};
+use crate::file::{hour, key, save, secret};
 
 const FOLDER: &str = "TEST_STORE";
 const LIMIT: Duration = Duration::from_secs(3);
@@ -122,9 +122,14 @@ async fn whoever_is_killed_in_the_middle_of_a_save_leaves_a_whole_record() {
         process.kill().unwrap();
         process.wait().unwrap();
         assert!(store.load(&key("a")).await.unwrap().is_some());
-        let aside = fs::read_dir(store.folder())
-            .unwrap()
-            .any(|entry| entry.unwrap().path().extension().is_some_and(|found| found == "aside"));
-        assert!(!aside, "something was no record");
+        let has = |kind: &str| {
+            let mut files = fs::read_dir(store.folder()).unwrap();
+            files.any(|file| file.unwrap().path().extension().is_some_and(|found| found == kind))
+        };
+        assert!(!has("aside"), "something was no record");
+        // What the killed one left behind goes with the next save.
+        save(&store, &key("a"), &hour("A")).await;
+        assert!(!has("new"));
+        fs::remove_dir_all(store.folder()).unwrap();
     }
 }

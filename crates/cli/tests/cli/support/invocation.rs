@@ -144,6 +144,15 @@ impl Invocation {
         self
     }
 
+    /// With a disk of its own at `.cache`, which nobody else sees and which goes with it. Only root
+    /// can have that done.
+    pub(crate) fn with_cache_on_a_disk(mut self, options: &str) -> Self {
+        let mount = "mkdir -p .cache && mount -t tmpfs -o \"$0\" tmpfs .cache && exec \"$@\"";
+        let within = ["--mount", "sh", "-c", mount, options];
+        self.command = wrapped("unshare", &within, &self.command);
+        self
+    }
+
     /// For verbs that print a session.
     pub(crate) fn that_shows_secrets(mut self) -> Self {
         self.may_show_secrets = true;
@@ -178,14 +187,19 @@ impl Invocation {
 /// `setsid` (util-linux) starts a program in a session of its own, which has no terminal.
 fn without_terminal(command: &mut Command) {
     if Path::new(SETSID).exists() {
-        let mut within = Command::new(SETSID);
-        within.arg(command.get_program()).args(command.get_args()).env_clear();
-        within.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        if let Some(folder) = command.get_current_dir() {
-            within.current_dir(folder);
-        }
-        *command = within;
+        *command = wrapped(SETSID, &[], command);
     }
+}
+
+/// The command as the last arguments of another one.
+fn wrapped(program: &str, arguments: &[&str], command: &Command) -> Command {
+    let mut within = Command::new(program);
+    within.args(arguments).arg(command.get_program()).args(command.get_args()).env_clear();
+    within.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = command.get_current_dir() {
+        within.current_dir(folder);
+    }
+    within
 }
 
 // === impl Ran ===
