@@ -5,6 +5,7 @@ mod fleet;
 mod full;
 mod gone;
 mod model;
+mod network;
 mod password;
 mod records;
 mod sentinel;
