@@ -15,6 +15,8 @@ operator = "[::1]:7001"
 pace = 20
 idle = "1h"
 lock_memory = false
+store = "rediss://redis.internal"
+store_key_file = "/etc/rolekeeper/fleet.key"
 
 [role.etl]
 
@@ -85,6 +87,8 @@ fn every_key_arrives_as_its_type() {
     assert_eq!(config.socket.as_deref(), Some(Path::new("/run/rolekeeper/agent.sock")));
     assert_eq!((config.pace.get(), config.idle_after), (20, Some(Duration::from_secs(3600))));
     assert!(!config.lock_memory && !config.beyond_loopback);
+    assert_eq!(config.store.as_deref(), Some("rediss://redis.internal"));
+    assert_eq!(config.store_key_file.as_deref(), Some(Path::new("/etc/rolekeeper/fleet.key")));
 
     let [etl, audit, jobs] = config.roles.as_slice() else { panic!("{:?}", config.roles) };
     assert_eq!(*etl, RoleConfig::of_profile(name("etl")));
@@ -194,6 +198,8 @@ fn everything_that_is_wrong_is_told_at_once_with_its_line() {
         // Secrets.
         "[role.etl]\ntoken = 'hush'\n",
         "[role.etl]\ntoken_env = 'hush hush'\n",
+        "store = 'rediss://fleet:hush@redis'\nstore_key_file = 'fleet.key'\n[role.etl]\n",
+        "store = 7\nstore_key_file = ''\n[role.etl]\n",
         // Names.
         "[role.'my jobs']\n[role.'.x']\n[role.ok]\n",
         // Listeners.
@@ -240,6 +246,7 @@ fn lines() -> impl Strategy<Value = String> {
         Just("pace"),
         Just("idle"),
         Just("socket"),
+        Just("store"),
         Just("role"),
         Just("imds"),
         Just("role.a"),

@@ -76,11 +76,7 @@ async fn cut(mut way: watch::Receiver<Way>) {
     let _ = way.wait_for(|way| *way == Way::Cut).await;
 }
 
-async fn carry(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    way: Option<watch::Receiver<Way>>,
-) {
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Option<watch::Receiver<Way>>) {
     let mut bytes = [0; 4096];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
         let mut part = &mut bytes[..count];
