@@ -30,6 +30,7 @@ mod fleet;
 mod help;
 mod python;
 mod sandbox;
+mod secrets;
 mod serve;
 mod serve_activation;
 mod serve_imds;
