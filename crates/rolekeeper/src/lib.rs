@@ -24,6 +24,9 @@ mod engine;
 mod error;
 mod events;
 pub mod fork;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod futures;
 mod keyring;
 mod pace;

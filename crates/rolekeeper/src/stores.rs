@@ -12,6 +12,8 @@
 #![cfg_attr(feature = "redis", doc = "| [`RedisStore`] | hosts |")]
 
 mod file;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod key;
 mod memory;
 mod named;

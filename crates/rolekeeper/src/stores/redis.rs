@@ -76,6 +76,15 @@ struct Inner {
     told: Mutex<BTreeSet<String>>,
 }
 
+/// What an address is told as, or why it is none.
+#[cfg(fuzzing)]
+pub(super) fn address_of(text: &str) -> Result<String, String> {
+    match Address::parse(text) {
+        Ok(address) => Ok(address.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 // === impl RedisStore ===
 
 impl RedisStore {
