@@ -15,6 +15,10 @@ const MANIFEST: &str = "crates/python/Cargo.toml";
 /// maturin installs what it finds there beside the interpreter (`tool.maturin.data`).
 const SCRIPTS: &str = "crates/python/rolekeeper.data/scripts";
 
+/// What may be downloaded in a second or two, and what a dependency too many would go beyond: the
+/// command and the native module take some 13 MB together.
+const LARGEST: u64 = 15_000_000;
+
 /// Builds it into `target/wheels`, where it is then the only one, and returns its path.
 pub(crate) fn build() -> Outcome<PathBuf> {
     // Both at once, though maturin would build its half by itself: so each dependency is built with
@@ -32,7 +36,12 @@ pub(crate) fn build() -> Outcome<PathBuf> {
     let mut maturin = Command::new(maturin);
     maturin.args(["build", "--release", "--locked", "--manifest-path", MANIFEST, "--out"]);
     shell::run(maturin.arg(&wheels).current_dir(shell::root()))?;
-    built()
+    let wheel = built()?;
+    let size = fs::metadata(&wheel).map_err(|error| format!("{}: {error}", wheel.display()))?.len();
+    if size > LARGEST {
+        return Err(format!("{} has {size} bytes, more than {LARGEST}", wheel.display()));
+    }
+    Ok(wheel)
 }
 
 /// The one that was built.

@@ -24,10 +24,10 @@ mod engine;
 mod error;
 mod events;
 pub mod fork;
+mod futures;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod futures;
 mod keyring;
 mod pace;
 mod park;
