@@ -115,7 +115,8 @@ def test_revoked_sessions_are_refused_and_counted(
 def test_it_fails_as_often_as_told_and_then_behaves(
     rolekeeper_sandbox: Sandbox, session: rolekeeper.Session
 ) -> None:
-    rolekeeper_sandbox.fail(next=1)
+    # A retry of its own, a moment later, would come before the reader has been told.
+    rolekeeper_sandbox.fail(next=1, retry_after_seconds=60)
     with pytest.raises(rolekeeper.UnavailableError):
         session.refresh_now()
     session.refresh_now()
