@@ -8,10 +8,11 @@ use clap::Args;
 use rolekeeper::{
     Clock, Failure, RefreshPolicy, RefreshableCredentials, Session, Source,
     sources::{AssumeRole, Base, CallerIdentity, Place, Profile},
-    stores::{SessionStore, Shared},
+    stores::{AwsCache, SessionStore, Shared},
 };
 
 use crate::{
+    aws_cache::AwsCacheArguments,
     events,
     exit::Trouble,
     output::Printer,
@@ -102,6 +103,9 @@ pub(crate) struct RoleArguments {
 
     #[command(flatten)]
     store: StoreArguments,
+
+    #[command(flatten)]
+    aws_cache: AwsCacheArguments,
 }
 
 /// A checked identity: nobody has been called yet.
@@ -112,6 +116,7 @@ pub(crate) struct Identity {
     place: Place,
     asker: Asker,
     store: Option<Arc<dyn SessionStore>>,
+    aws_cache: Option<AwsCache>,
 }
 
 impl RoleArguments {
@@ -121,7 +126,7 @@ impl RoleArguments {
         printer: &Printer,
         usual: Usual,
     ) -> Result<Identity, Trouble> {
-        let store = self.store.open(usual)?;
+        let (store, aws_cache) = (self.store.open(usual)?, self.aws_cache.open()?);
         let asker = Asker::new(self.mfa_code.as_deref(), self.mfa_process.as_deref())?;
         let (profile, place) = (self.profile.clone(), self.place());
         let (source, region): (Arc<dyn Source>, _) = if self.role_arn.is_empty() {
@@ -133,7 +138,13 @@ impl RoleArguments {
             let region = source.region().map(str::to_owned);
             (Arc::new(source), region)
         };
-        Ok(Identity { source, profile, region, place, asker, store })
+        Ok(Identity { source, profile, region, place, asker, store, aws_cache })
+    }
+
+    /// Whatever the AWS CLI has of it: STS is asked.
+    pub(crate) fn leaving_aws_cache_alone(mut self) -> Self {
+        self.aws_cache.leave_alone();
+        self
     }
 
     /// The profile that was named.
@@ -301,11 +312,14 @@ impl Identity {
     /// Kept fresh from now on.
     pub(crate) fn keep(&self) -> RefreshableCredentials {
         let policy = RefreshPolicy::default().with_attempt_timeout(ATTEMPT_WITH_A_PERSON);
-        let builder = RefreshableCredentials::builder(Arc::clone(&self.source)).policy(policy);
-        match &self.store {
-            Some(store) => builder.store(Arc::clone(store)).build(),
-            None => builder.build(),
+        let mut builder = RefreshableCredentials::builder(Arc::clone(&self.source)).policy(policy);
+        if let Some(store) = &self.store {
+            builder = builder.store(Arc::clone(store));
         }
+        if let Some(cache) = &self.aws_cache {
+            builder = builder.aws_cache(cache.clone());
+        }
+        builder.build()
     }
 
     /// Waits for the first session: for `patience`, but for as long as a person is being asked.
@@ -332,8 +346,12 @@ impl Identity {
         }
     }
 
-    /// One that is at hand costs no threads.
+    /// One that is at hand costs no threads. The AWS CLI's cache goes before a store, and may be to
+    /// have what the store has: that takes the whole way.
     async fn glance(&self) -> Option<Session> {
+        if self.aws_cache.is_some() {
+            return None;
+        }
         let store = Arc::clone(self.store.as_ref()?);
         let (source, policy) = (Arc::clone(&self.source), Arc::new(RefreshPolicy::default()));
         Shared::new(source, store, policy, Clock::System, u64::from(std::process::id()))

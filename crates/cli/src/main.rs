@@ -2,6 +2,7 @@
 //!
 //! One file a verb in `commands/`; everything about refreshing is the library's.
 
+mod aws_cache;
 mod aws_files;
 mod child;
 mod commands;

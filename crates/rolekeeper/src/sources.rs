@@ -16,6 +16,7 @@
 
 mod assume_role;
 mod assume_role_builder;
+mod aws_cache_key;
 mod base;
 mod base_failure;
 mod callback;
@@ -39,7 +40,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use rolekeeper_core::{Failure, Issued};
 
-use crate::stores::StoreKey;
+use crate::stores::{AwsCacheKey, StoreKey};
 
 pub use assume_role::AssumeRole;
 pub use assume_role_builder::AssumeRoleBuilder;
@@ -48,6 +49,7 @@ pub(crate) use callback::issued_of;
 pub use callback::{Callback, FromProvider, UNDATED_LIFETIME};
 pub use caller_identity::{CallerIdentity, CallerIdentityRequest};
 pub use mfa::{MfaPrompt, MfaRequest};
+pub(crate) use parameters::account_of;
 pub(crate) use per_process::PerProcess;
 pub use place::Place;
 pub use profile::{Profile, ProfileBuilder};
@@ -85,6 +87,12 @@ pub trait Source: fmt::Debug + Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(None)))
     }
 
+    /// Under which the AWS CLI and botocore would keep its session, if a profile of theirs could make
+    /// the same one. Unlike [`store_key`](Self::store_key) it doesn't tell base credentials apart.
+    fn aws_cache_key(&self) -> Option<AwsCacheKey> {
+        None
+    }
+
     /// Whether it keeps its session fresh by itself. A role that is assumed with its sessions then
     /// asks it for each, and keeps none of its own.
     fn keeps_fresh(&self) -> bool {
@@ -112,6 +120,10 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 
     fn store_key(&self) -> KeyOf<'_> {
         (**self).store_key()
+    }
+
+    fn aws_cache_key(&self) -> Option<AwsCacheKey> {
+        (**self).aws_cache_key()
     }
 
     fn keeps_fresh(&self) -> bool {

@@ -10,7 +10,10 @@
 //! | [`MemoryStore`] | several [`RefreshableCredentials`](crate::RefreshableCredentials) of a process |
 //! | [`FileStore`] | the processes of a user on a machine |
 #![cfg_attr(feature = "redis", doc = "| [`RedisStore`] | hosts |")]
+//!
+//! [`AwsCache`] is none of them: the AWS CLI's own folder, for who asks for it.
 
+pub(crate) mod aws_cache;
 mod file;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -29,6 +32,7 @@ use rolekeeper_core::{Failure, Fence, Issued, Lease};
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
+pub use aws_cache::{AwsCache, AwsCacheKey};
 pub use file::{Entry, FileStore, default_folder, default_key_file};
 pub use key::{StoreKey, StoreKeyBuilder};
 pub use memory::MemoryStore;

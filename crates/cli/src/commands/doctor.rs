@@ -59,6 +59,7 @@ async fn examine(role: RoleArguments, printer: &Printer, findings: &mut Findings
     if !base_identity(&role, findings).await || !role.names_a_role() {
         return;
     }
+    let role = role.leaving_aws_cache_alone();
     let identity = match role.identity(printer, Usual::Nowhere).await {
         Ok(identity) => identity,
         Err(trouble) => return findings.bad("configuration", &trouble.into_failure()),

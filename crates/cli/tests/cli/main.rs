@@ -16,6 +16,7 @@
 
 mod support;
 
+mod aws_cache;
 mod completions;
 mod credential_process;
 mod disks;

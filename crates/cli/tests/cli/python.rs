@@ -3,6 +3,7 @@
 //! They are in the virtual environment that `ROLEKEEPER_TEST_VENV` names; `cargo xtask test` makes
 //! it from `tests/requirements.txt`.
 
+mod aws_cache;
 mod long_job;
 mod moto;
 mod shadowing;

@@ -17,7 +17,7 @@ use crate::{
     engine::{Engine, Observer},
     pace::Pace,
     runtime::Home,
-    stores::{SessionStore, Shared},
+    stores::{AwsCache, SessionStore, Shared, aws_cache::AwsCached},
 };
 
 /// Made by [`RefreshableCredentials::builder`].
@@ -33,12 +33,14 @@ pub struct Builder {
     session: Option<Issued>,
     observer: Option<Observer>,
     store: Option<Arc<dyn SessionStore>>,
+    aws_cache: Option<AwsCache>,
 }
 
 impl Builder {
     pub(super) fn new(source: Arc<dyn Source>) -> Self {
-        let (policy, clock, seed, home, pace, session, observer, store) = Default::default();
-        Self { source, policy, clock, seed, home, pace, session, observer, store }
+        let (policy, clock, seed, home, pace) = Default::default();
+        let (session, observer, store, aws_cache) = Default::default();
+        Self { source, policy, clock, seed, home, pace, session, observer, store, aws_cache }
     }
 
     pub(crate) fn shared(source: Arc<dyn Source>) -> Self {
@@ -93,6 +95,15 @@ impl Builder {
         self
     }
 
+    /// Takes sessions from the AWS CLI's cache, before a store and before the source are asked, and
+    /// puts them there if it [is to](AwsCache::and_write). They are told apart by the role's
+    /// parameters and **not by who assumes it**. A source that botocore's profiles can't say has none
+    /// there. Default: that cache is left alone.
+    pub fn aws_cache(mut self, cache: AwsCache) -> Self {
+        self.aws_cache = Some(cache);
+        self
+    }
+
     pub(crate) fn pace(mut self, pace: Arc<Pace>) -> Self {
         self.pace = Some(pace);
         self
@@ -100,14 +111,32 @@ impl Builder {
 
     /// In the background the first fetch starts now; on demand, with the first read.
     pub fn build(self) -> RefreshableCredentials {
-        let Self { source, policy, clock, seed, home, pace, session, observer, store } = self;
+        let Self { source, policy, clock, seed, home, pace, session, observer, store, aws_cache } =
+            self;
         // Each RandomState has keys of its own; that is random enough for jitter.
         let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
-        let source = match store {
+        let key = source.aws_cache_key();
+        let source: Arc<dyn Source> = match store {
             Some(store) => {
                 Arc::new(Shared::new(source, store, Arc::clone(&policy), clock.clone(), seed))
             }
             None => source,
+        };
+        let source = match (aws_cache, key) {
+            (Some(cache), Some(key)) => Arc::new(AwsCached::new(
+                source,
+                cache,
+                key,
+                Arc::clone(&policy),
+                clock.clone(),
+                seed,
+            )),
+            (Some(_), None) => {
+                let role = source.name();
+                tracing::info!(%role, "the AWS CLI's cache has no sessions of this kind");
+                source
+            }
+            (None, _) => source,
         };
         let cell = Arc::new(Cell::new(policy.idle_after().is_some()));
         let heirloom = session.map(|issued| {

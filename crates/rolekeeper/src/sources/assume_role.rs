@@ -18,6 +18,7 @@ use super::{
     sts_client::Sts,
     sts_failure::{Asked, Proof, is_about_base},
 };
+use crate::stores::AwsCacheKey;
 
 /// A role, and everything that AssumeRole is told of the session. Clones share base credentials and
 /// connections.
@@ -150,6 +151,10 @@ impl Source for AssumeRole {
 
     fn store_key(&self) -> KeyOf<'_> {
         Box::pin(self.made_of())
+    }
+
+    fn aws_cache_key(&self) -> Option<AwsCacheKey> {
+        self.key_of_botocore()
     }
 }
 

@@ -314,6 +314,6 @@ impl std::fmt::Debug for ProvidedContexts {
 }
 
 /// The fifth part of an ARN, unless it is empty.
-pub(super) fn account_of(arn: &str) -> Option<String> {
+pub(crate) fn account_of(arn: &str) -> Option<String> {
     arn.split(':').nth(4).filter(|account| !account.is_empty()).map(ToOwned::to_owned)
 }

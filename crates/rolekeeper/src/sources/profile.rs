@@ -12,7 +12,7 @@ use super::{
     profile_file,
     sts_client::Endpoint,
 };
-use crate::Clock;
+use crate::{Clock, stores::AwsCacheKey};
 
 /// A profile: a role, by however many others, or credentials without a role.
 ///
@@ -116,6 +116,10 @@ impl Source for Profile {
             Some(role) => role.store_key(),
             None => Box::pin(std::future::ready(Ok(None))),
         }
+    }
+
+    fn aws_cache_key(&self) -> Option<AwsCacheKey> {
+        self.role.as_ref()?.aws_cache_key()
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     sts_client::{Endpoint, Sts},
     sts_failure::{Asked, Proof},
 };
+use crate::stores::AwsCacheKey;
 
 /// A role that an identity token may assume; no AWS credentials are needed.
 ///
@@ -139,6 +140,10 @@ impl Source for WebIdentity {
 
     fn store_key(&self) -> KeyOf<'_> {
         Box::pin(self.made_of())
+    }
+
+    fn aws_cache_key(&self) -> Option<AwsCacheKey> {
+        self.key_of_botocore()
     }
 }
 

@@ -6,7 +6,7 @@
 //! again. Readers take no lock.
 
 mod leases;
-mod place;
+pub(super) mod place;
 
 use std::{
     fs::File,

@@ -108,7 +108,7 @@ pub(crate) fn failure_of_text(text: &[u8]) -> Option<Failure> {
     Some(failure)
 }
 
-fn written(text: &impl Serialize) -> Zeroizing<Vec<u8>> {
+pub(super) fn written(text: &impl Serialize) -> Zeroizing<Vec<u8>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(ROOM));
     // Text into memory: it can't fail, and nothing that is written is no session.
     let _ = serde_json::to_writer(&mut *bytes, text);

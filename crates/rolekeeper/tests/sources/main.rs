@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
+mod aws_cache_keys;
 mod callbacks;
 mod clocks;
 mod failures;

@@ -34,7 +34,7 @@ pub(super) fn boot() -> Option<String> {
 }
 
 /// The folder is this user's, and nobody else's to write in.
-pub(super) fn check(folder: &Path) -> Result<(), StoreError> {
+pub(in crate::stores) fn check(folder: &Path) -> Result<(), StoreError> {
     let path = folder.display();
     let found = fs::metadata(folder)
         .map_err(|error| StoreError::new(format!("cannot look at {path}: {error}")))?;
@@ -56,7 +56,7 @@ pub(super) fn check(folder: &Path) -> Result<(), StoreError> {
 }
 
 /// A file to read; or why it is not to be trusted.
-pub(super) fn open_own(path: &Path) -> io::Result<Result<File, String>> {
+pub(in crate::stores) fn open_own(path: &Path) -> io::Result<Result<File, String>> {
     let file = match system::unfollowed(OpenOptions::new().read(true)).open(path) {
         Ok(file) => file,
         Err(error) if system::is_link(&error) => return Ok(Err("it is a link".to_owned())),
@@ -70,6 +70,11 @@ pub(super) fn open_own(path: &Path) -> io::Result<Result<File, String>> {
         return Ok(Err("it is another user's".to_owned()));
     }
     Ok(Ok(file))
+}
+
+/// Whether anybody but its owner may change it.
+pub(in crate::stores) fn others_may_write(file: &File) -> io::Result<bool> {
+    Ok(system::mode(&file.metadata()?).is_some_and(|mode| mode & 0o022 != 0))
 }
 
 /// The file that `path` names when it comes back, made if there is none.
