@@ -141,11 +141,17 @@ impl Base {
     }
 
     /// Finds out what a profile means. Reads files, calls nobody.
+    ///
+    /// Keys that stand first in the default chain are taken from where they are: to make the SDK's
+    /// chain means to make its clients, which read the system's root certificates.
     pub(crate) async fn bind(self, seen: &Surroundings) -> Result<Self, Failure> {
         let profile = match &*self.recipe {
             Recipe::Profile(name) => Some(name.clone()),
             Recipe::DefaultChain if seen.variable("AWS_ACCESS_KEY_ID").is_none() => None,
-            Recipe::DefaultChain => return Ok(self.becoming(Arc::clone(&WHOLE_CHAIN))),
+            Recipe::DefaultChain => {
+                let keys = keys_of_environment(seen).map(|keys| Arc::new(Recipe::Keys(keys)));
+                return Ok(self.becoming(keys.unwrap_or_else(|| Arc::clone(&WHOLE_CHAIN))));
+            }
             _ => return Ok(self),
         };
         let is_default = profile.is_none();
@@ -311,6 +317,17 @@ impl Base {
             None => Err(Failure::misconfigured("the AWS SDK has no credentials provider")),
         }
     }
+}
+
+/// As the SDK's chain begins; `None`: there is no whole key.
+fn keys_of_environment(seen: &Surroundings) -> Option<SdkCredentials> {
+    let mut keys = SdkCredentials::builder()
+        .access_key_id(seen.variable("AWS_ACCESS_KEY_ID")?)
+        .secret_access_key(seen.variable("AWS_SECRET_ACCESS_KEY")?)
+        .provider_name("rolekeeper");
+    keys.set_session_token(seen.variable("AWS_SESSION_TOKEN"));
+    keys.set_account_id(seen.variable("AWS_ACCOUNT_ID").map(Into::into));
+    Some(keys.build())
 }
 
 fn signing(session: &Session) -> SdkCredentials {

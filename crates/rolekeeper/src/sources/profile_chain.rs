@@ -49,8 +49,11 @@ pub(super) async fn base(
 ) -> Result<Option<Base>, Failure> {
     let profiles = profile_file::load(seen, profile.as_deref()).await?;
     let name = profiles.selected_profile().to_owned();
-    let has_role = profiles.get_profile(&name).is_some_and(|found| found.get(ROLE_ARN).is_some());
-    if is_default && !has_role {
+    let section = profiles.get_profile(&name);
+    let says = |key: &str| section.is_some_and(|found| found.get(key).is_some());
+    // Of a profile with nothing but keys, the chain would take these.
+    let has_keys = says("aws_access_key_id") && says("aws_secret_access_key");
+    if is_default && !says(ROLE_ARN) && !(has_keys && !OTHERS.iter().any(|key| says(key))) {
         return Ok(None);
     }
     let endpoint = Endpoint { profile: Some(name.clone()), ..Endpoint::default() };
@@ -62,6 +65,15 @@ pub(super) async fn base(
 }
 
 const ROLE_ARN: &str = "role_arn";
+/// What else a profile without a role may get its credentials by.
+const OTHERS: &[&str] = &[
+    "sso_session",
+    "sso_start_url",
+    "credential_process",
+    "login_session",
+    CREDENTIAL_SOURCE,
+    TOKEN_FILE,
+];
 const SOURCE_PROFILE: &str = "source_profile";
 const CREDENTIAL_SOURCE: &str = "credential_source";
 const TOKEN_FILE: &str = "web_identity_token_file";

@@ -36,12 +36,13 @@ use address::Address;
 use link::Link;
 
 /// How long anybody waits for a Redis, which answers within a millisecond or two where it is well: a
-/// reader without a session waits for this before the source is asked without it.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// reader without a session waits for this before the source is asked without it. Where hundreds of
+/// processes begin at once on a few cores, a good answer may be read this late.
+const PATIENCE: Duration = Duration::from_millis(1000);
 
 /// A call's own end, connecting included. It is a little sooner than that of who waits for it, so
 /// that the connection is known to be bad.
-const LIMIT: Duration = Duration::from_millis(450);
+const LIMIT: Duration = Duration::from_millis(950);
 
 /// How often those who wait look, should a message be lost.
 const POLL: Duration = Duration::from_millis(300);

@@ -35,7 +35,7 @@ use crate::file::{hour, key, secret};
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// How long a call may keep anybody waiting.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(1000);
 
 fn now() -> Elapsed {
     Clock::System.now().elapsed
