@@ -8,8 +8,8 @@ Method
     *Warm store*: wall time from start to exit, in turns, started with posix_spawn. The profile
     assumes a role with keys in the credentials file; no agent runs.
 
-    *Cold processes*: a hundred Python processes are ready before the first of them may read; STS
-    takes 100 ms. botocore's have one JSONFileCache, as those of the AWS CLI do.
+    *Cold processes*: a hundred Python processes are ready before the first of them may read, and
+    none ends before the last has read; STS takes 100 ms. botocore's have one JSONFileCache, as those of the AWS CLI do.
 
     *Fleet*: 200 Python processes, four on each of 50 hosts (a home folder each), read every 50 ms.
     Redis runs behind a sentinel, with a replica; in the second run its primary is killed (-9) in
@@ -51,6 +51,8 @@ READER = Path(__file__).with_name("sharing_reader.py")
 DEMO = "arn:aws:iam::123456789012:role/demo"
 KEY = "07" * 32
 SOURCE = 0.1
+# Seconds, and between reads: whoever has read stays, or its end would cost the others their time.
+STAY = ("2", "1")
 
 
 @dataclass
@@ -241,7 +243,7 @@ def cold(options: Options) -> list[report.Row]:
             store = "file" if kind == "rolekeeper" else str(world.folder / "cache")
             # What needs keys of its own has them where botocore looks too.
             env |= {"AWS_PROFILE": "base"}
-            readers = Readers(world, [env] * count, [kind, DEMO, store, "0", "0"])
+            readers = Readers(world, [env] * count, [kind, DEMO, store, *STAY])
             begin = readers.let_go()
             reads = readers.told()
             if why := next((read.why for read in reads if read.failed), None):
