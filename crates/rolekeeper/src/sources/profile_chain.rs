@@ -53,7 +53,8 @@ pub(super) async fn base(
     let says = |key: &str| section.is_some_and(|found| found.get(key).is_some());
     // Of a profile with nothing but keys, the chain would take these.
     let has_keys = says("aws_access_key_id") && says("aws_secret_access_key");
-    if is_default && !says(ROLE_ARN) && !(has_keys && !OTHERS.iter().any(|key| says(key))) {
+    let is_known = says(ROLE_ARN) || (has_keys && !OTHERS.iter().any(|key| says(key)));
+    if is_default && !is_known {
         return Ok(None);
     }
     let endpoint = Endpoint { profile: Some(name.clone()), ..Endpoint::default() };
