@@ -1,9 +1,8 @@
 //! Where secrets are not: whatever goes wrong, at the most talkative level, in what is told, in what
-//! is written, in what the system tells of a process; and, after a refresh, in its memory.
+//! is written, and in what the system tells of a process.
 
 use std::{
-    fs::{self, File},
-    io::{Read, Seek, SeekFrom},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -112,45 +111,4 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
             _ => Vec::new(),
         })
         .collect()
-}
-
-/// What a core image would hold.
-fn memory(pid: u32) -> Vec<Vec<u8>> {
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    let mut memory = File::open(format!("/proc/{pid}/mem")).unwrap();
-    let mut parts = Vec::new();
-    for line in maps.lines() {
-        let (range, rest) = line.split_once(' ').unwrap();
-        if !rest.starts_with("rw") {
-            continue;
-        }
-        let (begin, end) = range.split_once('-').unwrap();
-        let [begin, end] = [begin, end].map(|hex| u64::from_str_radix(hex, 16).unwrap());
-        let mut part = vec![0; usize::try_from(end - begin).unwrap()];
-        memory.seek(SeekFrom::Start(begin)).unwrap();
-        if memory.read_exact(&mut part).is_ok() {
-            parts.push(part);
-        }
-    }
-    parts
-}
-
-#[test]
-#[ignore = "needs root, since an agent's memory is shut: `cargo xtask test disks`"]
-fn in_memory_is_no_session_that_was_replaced() {
-    let (home, sts) = (home_with_profiles(&["etl"]), Sts::short_lived(LIFETIME));
-    let agent = agent(&home, &sts);
-    let mut before = secrets(&agent);
-    for _ in 0..3 {
-        let now = wait_for("the next session", || {
-            let now = secrets(&agent);
-            (now != before).then_some(now)
-        });
-        let image = memory(agent.pid());
-        let count =
-            |secrets: &[String]| -> usize { image.iter().map(|part| found(part, secrets)).sum() };
-        assert!(count(&now) > 0, "that of now is there, or nothing was read");
-        assert_eq!(count(&before), 0, "that before is wiped");
-        before = now;
-    }
 }
