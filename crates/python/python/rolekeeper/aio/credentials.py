@@ -107,7 +107,7 @@ class AioRefreshableCredentials(credentials.RefreshableCredentials, _AioRefresha
             self._home = weakref.ref(loop)
         ready = self._ready()
         if ready is None:
-            self._ensure_open()
+            self._open_for_reader()
             ready = self._ready()
         if ready is None and self._reading.is_under_way(loop):
             # Another task waits for the fetch. On demand, the others need not while the old
@@ -129,8 +129,14 @@ class AioRefreshableCredentials(credentials.RefreshableCredentials, _AioRefresha
 
             await credentials.refresh_now()
         """
-        self._ensure_open()
+        self._open_for_reader()
         await self._refreshing(self._refresh_now)
+
+    def _open_for_reader(self) -> None:
+        if not self._is_open:
+            # To open it may begin a fetch, which is for this reader.
+            self._about_to_ask()
+            self._ensure_open()
 
     # === aiobotocore's names ===
 
