@@ -1,0 +1,1 @@
+//! The rules of refreshing as data: cases, run through every face.

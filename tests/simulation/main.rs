@@ -1,0 +1,1 @@
+//! The whole keyring with its stores, in virtual time, in seeded worlds.
