@@ -21,6 +21,12 @@ use commands::Command;
 use exit::Status;
 use output::Printer;
 
+/// Whatever is freed is wiped: buffers of HTTP, TLS and XML, which are others' and know of no secrets,
+/// would keep a session for long after it was replaced.
+#[global_allocator]
+static MEMORY: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 /// AWS role sessions that never run out.
 ///
 /// Temporary AWS credentials end after an hour; rolekeeper replaces them long before, so that the
