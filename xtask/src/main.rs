@@ -4,6 +4,7 @@
 //! missing and how to install it.
 
 mod bench;
+mod compare;
 mod matrix;
 mod package;
 mod programs;
@@ -21,18 +22,22 @@ cargo xtask COMMAND
            with a WORD, the steps alone that have it in their names
   bench    the benchmark: ratios side by side in one run; writes bench/RESULTS.md;
            `bench agent`: the agent's part alone, printed and not written
+  compare  rolekeeper beside its peers, in one run; writes bench/COMPARISON.md and its plots;
+           with PARTs (python, asyncio, rust, servers), those alone, printed and not written;
+           --quick shows that it works
   wheel    the Python package, with the command in it; into target/wheels";
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let outcome = match (arguments.next().as_deref(), arguments.next()) {
-        (Some("test"), only) => test::run(only.as_deref()),
-        (Some("bench"), None) => bench::run(),
-        (Some("bench"), Some(part)) if part == "agent" => bench::agent(),
-        (Some("wheel"), None) => {
-            wheel::build().map(|wheel| shell::say(&format!("\n{}", wheel.display())))
-        }
-        (Some("help" | "--help" | "-h"), None) => {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["test"] => test::run(None),
+        ["test", only] => test::run(Some(only)),
+        ["bench"] => bench::run(),
+        ["bench", "agent"] => bench::agent(),
+        ["compare", ref rest @ ..] => compare::run(rest),
+        ["wheel"] => wheel::build().map(|wheel| shell::say(&format!("\n{}", wheel.display()))),
+        ["help" | "--help" | "-h"] => {
             shell::say(HELP);
             Ok(())
         }

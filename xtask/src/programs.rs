@@ -20,6 +20,12 @@ pub(crate) fn missing(programs: &[Program], debian: &[&str]) -> Option<String> {
 /// What is still missing after, on Debian and as root, the packages were installed.
 pub(crate) fn missing_after_install(programs: &[Program], debian: &[&str]) -> Option<String> {
     missing(programs, debian)?;
+    install(debian);
+    missing(programs, debian)
+}
+
+/// Does nothing where there is no Debian, or no right to.
+pub(crate) fn install(debian: &[&str]) {
     if !debian.is_empty()
         && shell::works("sh", &["-c", "test \"$(id -u)\" = 0 && command -v apt-get"])
     {
@@ -28,5 +34,4 @@ pub(crate) fn missing_after_install(programs: &[Program], debian: &[&str]) -> Op
         install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(debian);
         let _ = update.and_then(|()| shell::run(&mut install));
     }
-    missing(programs, debian)
 }

@@ -68,6 +68,20 @@ pub(crate) const AIOBOTO3: Environment = Environment {
     prefers: ANY,
 };
 
+/// The peers that live with the newest botocore.
+pub(crate) const COMPARE: Environment = Environment {
+    folder: "compare/python",
+    requirements: "bench/compare/requirements.txt",
+    prefers: ANY,
+};
+
+/// aiobotocore, which wants a botocore of its own choice.
+pub(crate) const COMPARE_AIO: Environment = Environment {
+    folder: "compare/aio",
+    requirements: "bench/compare/requirements-aio.txt",
+    prefers: ANY,
+};
+
 const ANY: &str = "python3";
 
 // === impl Environment ===

@@ -234,21 +234,26 @@ class Readers:
         return reads
 
 
+def cold_processes(options: Options, kind: str, count: int) -> tuple[int, float]:
+    """Calls of STS, and the seconds until the last of them has a session."""
+    with World(options, faults={"latency_ms": int(SOURCE * 1000)}) as world:
+        env = world.home("one")
+        store = "file" if kind == "rolekeeper" else str(world.folder / "cache")
+        # What needs keys of its own has them where botocore looks too.
+        env |= {"AWS_PROFILE": "base"}
+        readers = Readers(world, [env] * count, [kind, DEMO, store, *STAY])
+        begin = readers.let_go()
+        reads = readers.told()
+        if why := next((read.why for read in reads if read.failed), None):
+            raise SystemExit(f"error: a {kind} process failed: {why}")
+        return world.calls(), max(read.first for read in reads) - begin
+
+
 def cold(options: Options) -> list[report.Row]:
     count = 20 if options.quick else 100
-    found = {}
-    for kind in ("rolekeeper", "botocore"):
-        with World(options, faults={"latency_ms": int(SOURCE * 1000)}) as world:
-            env = world.home("one")
-            store = "file" if kind == "rolekeeper" else str(world.folder / "cache")
-            # What needs keys of its own has them where botocore looks too.
-            env |= {"AWS_PROFILE": "base"}
-            readers = Readers(world, [env] * count, [kind, DEMO, store, *STAY])
-            begin = readers.let_go()
-            reads = readers.told()
-            if why := next((read.why for read in reads if read.failed), None):
-                raise SystemExit(f"error: a {kind} process failed: {why}")
-            found[kind] = world.calls(), max(read.first for read in reads) - begin
+    found = {
+        kind: cold_processes(options, kind, count) for kind in ("rolekeeper", "botocore")
+    }
     (calls, last), (theirs, their_last) = found["rolekeeper"], found["botocore"]
     return [report.Row(
         f"{count} cold processes at once, one role, file store, 100 ms source",

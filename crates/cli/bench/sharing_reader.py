@@ -18,6 +18,13 @@ def contender(kind: str, role: str, store: str):
         kept = rolekeeper.Role(role, region_name="us-east-1", store=store)
         return lambda: kept.get_frozen_credentials().access_key
     import boto3
+
+    if kind == "aws-assume-role-lib":
+        from aws_assume_role_lib import JSONFileCache as Cache
+        from aws_assume_role_lib import assume_role
+
+        kept = assume_role(boto3.Session(region_name="us-east-1"), role, cache=Cache(store))
+        return lambda: kept.get_credentials().get_frozen_credentials().access_key
     import botocore.session
     from botocore.utils import JSONFileCache
 

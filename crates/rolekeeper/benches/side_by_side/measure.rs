@@ -85,13 +85,17 @@ impl Race {
         Self((0..contenders.len()).map(figures).collect())
     }
 
+    pub(crate) fn figures(&self, contender: usize) -> &[f64] {
+        &self.0[contender]
+    }
+
     pub(crate) fn median(&self, contender: usize) -> f64 {
-        median(self.0[contender].iter().copied())
+        median(self.figures(contender).iter().copied())
     }
 
     /// How many times `a` is of `b`, round by round.
     pub(crate) fn ratio(&self, a: usize, b: usize) -> f64 {
-        median(self.0[a].iter().zip(&self.0[b]).map(|(a, b)| a / b))
+        median(self.figures(a).iter().zip(self.figures(b)).map(|(a, b)| a / b))
     }
 }
 
