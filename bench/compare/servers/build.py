@@ -1,4 +1,4 @@
-"""Gets the peers of a comparison: Go programs from their modules, the AWS CLI from PyPI.
+"""Gets the peers of a comparison: Go programs, from their modules.
 
 ``build.py --into FOLDER`` puts programs into FOLDER/bin, and into FOLDER/left-out.json why one
 could not be had. All go through the ordinary clients of their registries, at the versions below.
@@ -15,14 +15,12 @@ import re
 import shutil
 import subprocess
 import sys
-import venv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 # For a whole build from nothing, with all that it downloads, on a busy machine.
 LONGEST = 900
-AWS_CLI = "1.46.2"
 
 
 class Unavailable(Exception):
@@ -110,18 +108,6 @@ def from_npm(peer: Peer, into: Path) -> None:
     made.replace(into / "bin" / peer.name)
 
 
-# === the AWS CLI ===
-
-
-def aws_cli(into: Path) -> None:
-    """Version 1: Debian's version 2 is too old to be told of another STS than the real one."""
-    python = into / "bin/python"
-    if not python.exists():
-        venv.create(into, with_pip=True)
-    quiet = ["--quiet", "--disable-pip-version-check"]
-    run([str(python), "-m", "pip", "install", *quiet, f"awscli=={AWS_CLI}"], dict(os.environ), into)
-
-
 # === all of them ===
 
 
@@ -199,11 +185,6 @@ def main() -> None:
         except Unavailable as why:
             left_out[peer.name] = str(why)
             print(f"left out: {peer.name}: {why}", file=sys.stderr, flush=True)
-    try:
-        aws_cli(into.parent / "awscli")
-    except Unavailable as why:
-        left_out["aws-cli v1"] = str(why)
-        print(f"left out: the AWS CLI: {why}", file=sys.stderr, flush=True)
     (into / "left-out.json").write_text(json.dumps(left_out, indent=1))
 
 

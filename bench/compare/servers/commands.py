@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
+import signal
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from peers import BROKER, HELPER, OURS, VAULT, Peers, anywhere, served, vault_home
+from peers import HELPER, OURS, VAULT, VERSION_WORDS, Peers, anywhere, served, vault_home
 from report import Report, value
 from world import LATENCY, CreateSession, Failed, Home, Sandbox, Source, call, told
 
 TRUE = "/bin/true"
 # The AWS CLI takes half a second or more; of the others many more rounds fit in that time.
-ROUNDS, SLOW_ROUNDS = 40, 6
+ROUNDS, SLOW_ROUNDS = 40, 5
 AT_ONCE = 100
 HOUR = 3600
 
@@ -46,12 +46,26 @@ class Command:
         return os.posix_spawn(self.words[0], self.words, self.env, file_actions=actions)
 
     def run(self) -> float:
-        start = time.perf_counter()
-        status = os.waitpid(self.spawn(), 0)[1]
-        took = (time.perf_counter() - start) * 1e3
-        if status:
-            raise Failed(f"{' '.join(self.words[:2])} failed with {status}")
+        failed, took = self.run_at_once(1)
+        if failed:
+            raise Failed(f"{' '.join(self.words[:2])} failed")
         return took
+
+    def run_at_once(self, many: int) -> tuple[int, float]:
+        """How many failed, and the milliseconds until the last had ended."""
+        running: list[int] = []
+        failed = 0
+        start = time.perf_counter()
+        try:
+            for _ in range(many):
+                running.append(self.spawn())
+            while running:
+                failed += os.waitpid(running[-1], 0)[1] != 0
+                running.pop()
+        finally:
+            for pid in running:
+                os.kill(pid, signal.SIGKILL)
+        return failed, (time.perf_counter() - start) * 1e3
 
 
 # === start ===
@@ -61,16 +75,20 @@ def starts(peers: Peers, report: Report, aws: dict[str, str]) -> None:
     with contextlib.ExitStack() as stack:
         plain = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
         versions = [Command(TRUE, [TRUE], plain)]
-        for who, words in {OURS: "--version", VAULT: "--version", HELPER: "version",
-                           BROKER: "version"}.items():  # fmt: skip
-            if program := peers.dist if who == OURS else peers.program(who):
-                versions.append(Command(who, [program, words], plain))
+        for who, word in VERSION_WORDS.items():
+            if program := peers.program(who):
+                versions.append(Command(who, [program, word], plain))
         versions += [
             Command(who, [path, "--version"], plain, slow=True) for who, path in aws.items()
         ]
         in_turn(report, "says its version, start to exit", versions)
 
-        warm = commands(peers, report, aws, stack, HOUR)
+        warm = of_a_role(peers, stack)
+        for who, path in aws.items():
+            # The least that it can do: many versions take no other STS than the real one.
+            home = Home(Sandbox(peers.rolekeeper, HOUR, stack), stack)
+            words = [path, "configure", "export-credentials", "--profile", "base"]
+            warm.append(Command(who, words, home.env, note="only keys, no role", slow=True))
         warm.append(Command(TRUE, [TRUE], plain))
         for command in warm:
             if command.who == OURS:
@@ -113,14 +131,12 @@ def in_turn(report: Report, what: str, commands: list[Command]) -> None:
                {command.who: value(command.times, command.note) for command in able})  # fmt: skip
 
 
-def commands(
-    peers: Peers, report: Report, aws: dict[str, str], stack: contextlib.ExitStack, lifetime: int
-) -> list[Command]:
-    """What prints a session as `credential_process` wants it, each with a home and a source."""
+def of_a_role(peers: Peers, stack: contextlib.ExitStack) -> list[Command]:
+    """What prints a role's session as `credential_process` wants it, each with its source."""
     made = []
 
     def sandbox() -> tuple[Sandbox, Home]:
-        source = Sandbox(peers.rolekeeper, lifetime, stack)
+        source = Sandbox(peers.rolekeeper, HOUR, stack)
         return source, Home(source, stack)
 
     source, home = sandbox()
@@ -133,58 +149,32 @@ def commands(
             words = [program, "export", "--format=json", "bench"]
             made.append(Command(VAULT, words, env, source))
     if program := peers.program(HELPER):
-        anywhere_source = CreateSession(lifetime, stack)
+        anywhere_source = CreateSession(HOUR, stack)
         home = Home(anywhere_source, stack)
         words = [program, "credential-process", *anywhere(home, anywhere_source)]
         made.append(Command(HELPER, words, home.env, anywhere_source))
-    for who, path in aws.items():
-        source, home = sandbox()
-        words = [path, "configure", "export-credentials", "--profile", "bench"]
-        if elsewhere := ignores_endpoint(path):
-            # The least that it can do, with the keys as they are: it would ask the real STS.
-            report.leave_out(f"{who}: a role's session", elsewhere)
-            words[-1] = "base"
-            note, source_used = "only keys, no role", None
-        else:
-            note, source_used = "from its cache", source
-        made.append(Command(who, words, home.env, source_used, note, slow=True))
     return made
-
-
-def ignores_endpoint(aws: str) -> str | None:
-    """Whether this AWS CLI is too old to be told another STS than the real one."""
-    said = subprocess.run([aws, "--version"], capture_output=True, text=True, check=False).stdout
-    version = said.partition("/")[2].partition(" ")[0].split(".")
-    # Read from the profile and from AWS_ENDPOINT_URL since these.
-    since = {"1": 29, "2": 13}
-    if len(version) > 1 and int(version[1]) >= since.get(version[0], 0):
-        return None
-    return f"version {'.'.join(version)} takes no other endpoint of STS"
 
 
 # === a hundred at once ===
 
 
-def cold(peers: Peers, report: Report, aws: dict[str, str], rounds: int) -> None:
+def cold(peers: Peers, report: Report, rounds: int) -> None:
     calls: dict[str, list[float]] = defaultdict(list)
     last: dict[str, list[float]] = defaultdict(list)
     notes: dict[str, str] = {}
-    for number in range(rounds):
+    for _ in range(rounds):
+        if report.is_late():
+            break
         with contextlib.ExitStack() as stack:
-            for command in commands(peers, report, aws, stack, HOUR):
-                if command.source is None or (command.slow and number > 0):
-                    continue
+            for command in of_a_role(peers, stack):
                 told(f"  {AT_ONCE} at once: {command.who}")
-                before = command.source.calls()
-                start = time.perf_counter()
-                started = [command.spawn() for _ in range(AT_ONCE)]
-                failed = sum(os.waitpid(pid, 0)[1] != 0 for pid in started)
-                last[command.who].append((time.perf_counter() - start) * 1e3)
-                calls[command.who].append(command.source.calls() - before)
+                assert command.source is not None
+                failed, took = command.run_at_once(AT_ONCE)
+                last[command.who].append(took)
+                calls[command.who].append(command.source.calls())
                 if failed:
                     notes[command.who] = f"{failed} of them failed"
-                elif command.slow:
-                    notes[command.who] = "one run"
     what = f"{AT_ONCE} processes at once, nothing cached, the source takes {LATENCY} ms"
     for unit, figures, which in (("calls", calls, "calls of the source"),
                                  ("ms", last, "until the last has ended")):  # fmt: skip

@@ -34,8 +34,13 @@ from world import (
 OURS, VAULT, HELPER, BROKER = "rolekeeper", "aws-vault", "aws_signing_helper", "imds-broker"
 IMDS = "/latest/meta-data/iam/security-credentials/"
 ALL = (VAULT, HELPER, BROKER)
+VERSION_WORDS = {OURS: "--version", VAULT: "--version", HELPER: "version", BROKER: "version"}
 NOT_COMPARED = {
-    "aws-vault --ec2-server": "binds 169.254.169.254 by a helper that runs as root",
+    "aws-vault --ec2-server": "binds 169.254.169.254, by a helper that runs as root",
+    "aws-cli v2, cold processes": "versions before 2.13 take no other STS than the real one",
+    "aws-runas": "its module, and one that it needs, are not served to the machine of the report",
+    "eks-pod-identity-agent": "the SDK's module for the API that it calls is not served to the "
+    "machine of the report",
 }
 ANYWHERE = f"arn:aws:rolesanywhere:{REGION}:123456789012"
 # What aws_signing_helper keeps of a session at its end: it asks anew when less is left, in seconds.
@@ -218,10 +223,9 @@ def imds(url: str, process: Process) -> Endpoint:
 def versions(peers: Peers, aws: dict[str, str]) -> dict[str, str]:
     """Of all that is here, in its own words."""
     commands = {name: [path, "--version"] for name, path in aws.items()}
-    for name, words in {OURS: "--version", VAULT: "--version", HELPER: "version",
-                        BROKER: "version"}.items():  # fmt: skip
+    for name, word in VERSION_WORDS.items():
         if path := peers.program(name):
-            commands[name] = [path, words]
+            commands[name] = [path, word]
     for name in ("wrk", "openssl"):
         if path := which(name):
             commands[name] = [path, "-v" if name == "wrk" else "version"]

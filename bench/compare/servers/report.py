@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import statistics
+import time
 from dataclasses import dataclass, field
 from typing import Any
+
+# Seconds, after which a part is measured once and no more. All of it takes at most six minutes.
+NO_FURTHER_ROUND = 240
 
 
 def value(figures: list[float], note: str = "") -> dict[str, Any]:
@@ -13,7 +17,7 @@ def value(figures: list[float], note: str = "") -> dict[str, Any]:
         "median": round(statistics.median(figures), 3),
         "low": round(min(figures), 3),
         "high": round(max(figures), 3),
-        "note": note,
+        "note": note if len(figures) > 1 else f"{note}; one run".removeprefix("; "),
     }
 
 
@@ -23,6 +27,15 @@ class Report:
     rows: list[dict[str, Any]] = field(default_factory=list)
     series: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[dict[str, str]] = field(default_factory=list)
+    begun: float = field(default_factory=time.monotonic)
+
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self.begun
+
+    def is_late(self) -> bool:
+        """Whether a busy machine has taken what further rounds were meant to take."""
+        return self.seconds() > NO_FURTHER_ROUND
 
     def row(
         self,

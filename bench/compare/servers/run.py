@@ -15,8 +15,8 @@ import contextlib
 import json
 import resource
 import shutil
+import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from world import end_on_signals, enter_own_network, told
 
 ROOT = Path(__file__).resolve().parents[3]
 ROUNDS, DOWN_ROUNDS = 3, 2
-AWS_V1, AWS_V2 = "aws-cli v1", "aws-cli v2"
+AWS = "aws-cli v2"
 
 
 def main() -> None:
@@ -53,31 +53,31 @@ def main() -> None:
         arguments.peers.resolve(),
         own,
     )
-    aws = aws_clis(here.folder)
+    aws = aws_clis()
     report = Report()
     report.versions = programs.versions(here, aws)
     left_out(report, here, aws)
-    begun = time.monotonic()
     for name, measure in PARTS.items():
         if not arguments.parts or name in arguments.parts:
-            told(f"measuring: {name}, {time.monotonic() - begun:.0f} s in")
+            told(f"measuring: {name}, {report.seconds():.0f} s in")
             measure(here, report, aws, arguments.quick)
-    told(f"measured in {time.monotonic() - begun:.0f} s")
+    told(f"measured in {report.seconds():.0f} s")
     json.dump(report.document(), sys.stdout)
     print()
 
 
 Part = Callable[[programs.Peers, Report, dict[str, str], bool], None]
 
+# What takes long and is told by few rounds comes last.
 PARTS: dict[str, Part] = {
     "endpoint": lambda here, report, _, quick: servers.endpoint(here, report, rounds(quick)),
+    "calls": lambda here, report, _, quick: servers.source_calls(here, report, rounds(quick)),
+    "start": lambda here, report, aws, _: commands.starts(here, report, aws),
+    "cold": lambda here, report, _, quick: commands.cold(here, report, rounds(quick)),
     "refresh": lambda here, report, _, quick: servers.refresh(here, report, rounds(quick)),
     "down": lambda here, report, _, quick: servers.outage(
         here, report, 1 if quick else DOWN_ROUNDS
     ),
-    "calls": lambda here, report, _, quick: servers.source_calls(here, report, rounds(quick)),
-    "start": lambda here, report, aws, _: commands.starts(here, report, aws),
-    "cold": lambda here, report, aws, quick: commands.cold(here, report, aws, rounds(quick)),
 }
 
 
@@ -85,10 +85,14 @@ def rounds(quick: bool) -> int:
     return 1 if quick else ROUNDS
 
 
-def aws_clis(folder: Path) -> dict[str, str]:
-    """The AWS CLIs that are here: Debian's, and the one that `build.py` got from PyPI."""
-    found = {AWS_V1: folder.parent.parent / "awscli/bin/aws", AWS_V2: Path("/usr/bin/aws")}
-    return {name: str(path) for name, path in found.items() if path.exists()}
+def aws_clis() -> dict[str, str]:
+    """Of version 2 only: version 1 prints no credentials."""
+    for path in (shutil.which("aws"), "/usr/bin/aws"):
+        if path and Path(path).exists():
+            said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+            if said.stdout.startswith("aws-cli/2."):
+                return {AWS: path}
+    return {}
 
 
 def left_out(report: Report, here: programs.Peers, aws: dict[str, str]) -> None:
@@ -99,9 +103,14 @@ def left_out(report: Report, here: programs.Peers, aws: dict[str, str]) -> None:
     for name in programs.ALL:
         if not here.program(name):
             report.leave_out(name, noted.get(name, "not built"))
-    for name in (AWS_V1, AWS_V2):
-        if name not in aws:
-            report.leave_out(name, noted.get(name, "not installed"))
+        elif name in noted:
+            why = f"{noted[name]}; measured is the program that was there"
+            report.leave_out(f"{name}: its Go module", why)
+    if not here.alone:
+        why = "it listens on every address, and no network namespace could be made for it"
+        report.leave_out(programs.BROKER, why)
+    if AWS not in aws:
+        report.leave_out(AWS, "not installed")
     if shutil.which("openssl") is None:
         report.leave_out(programs.HELPER, "openssl, which makes its certificate, is missing")
     for name, why in (

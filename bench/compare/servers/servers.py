@@ -33,12 +33,18 @@ LOAD = ["-t2", "-c64"]
 LOAD_SECONDS = 2
 
 REFRESH_LIFETIME, REFRESH_WATCH = 6, 8
-# The outage begins while the session is valid, and goes on beyond its end.
-DOWN_LIFETIME, DOWN_FROM, DOWN_UNTIL, DOWN_WATCH = 10, 6.5, 11.0, 13
+# The outage begins while every session is valid and goes on beyond the end of those that began with
+# the watch, for longer than an SDK's retries bridge; it takes less than what is left of one that was
+# refreshed when three quarters of it were left.
+DOWN_LIFETIME, DOWN_FROM, DOWN_UNTIL, DOWN_WATCH = 14, 8.9, 17.0, 19
+# Milliseconds after which SDKs for IMDS, and some for the container endpoint, ask no longer.
+PATIENCE = 1000
 
 SHORT = 900
 MANY_READS = 1_000
 COLD_CLIENTS = 200
+# Seconds that the source holds its answer when all have asked.
+COLD_HOLD = 0.2
 
 # For wrk, as it tells nothing finer than what it prints.
 DONE = """
@@ -78,9 +84,11 @@ def endpoint(peers: Peers, report: Report, rounds: int) -> None:
             except Failed as error:
                 report.leave_out(name, str(error))
         for server in servers:
-            probe.watch(server.endpoint, 1, 0.2)
+            probe.once(server.endpoint)
             before[server.name].append(resident(server.pid))
-        for _ in range(rounds):
+        for number in range(rounds):
+            if number and report.is_late():
+                break
             for server in servers:
                 told(f"  wrk: {server.name}")
                 requests, seconds, tail, errors = wrk(server)
@@ -134,7 +142,7 @@ def refresh(peers: Peers, report: Report, rounds: int) -> None:
 
 
 def outage(peers: Peers, report: Report, rounds: int) -> None:
-    worst, failed, calls = figures(3)
+    worst, failed, slow, calls = figures(4)
     reads: dict[str, str] = {}
     events = [(DOWN_FROM, {"down": True}), (DOWN_UNTIL, {"down": False})]
     for name, watch, asked in watched(
@@ -142,6 +150,7 @@ def outage(peers: Peers, report: Report, rounds: int) -> None:
     ):
         worst[name].append(watch.worst())
         failed[name].append(watch.failed())
+        slow[name].append(watch.slower(PATIENCE))
         calls[name].append(asked)
         reads[name] = f"of {len(watch.reads):,} reads"
     what = (
@@ -149,6 +158,8 @@ def outage(peers: Peers, report: Report, rounds: int) -> None:
         f"{DOWN_FROM:g} to {DOWN_UNTIL:g}"
     )
     report.row("source down", f"{what}: failed reads", "reads", values(failed, reads))
+    report.row("source down", f"{what}: reads that took longer than {PATIENCE / 1e3:g} s, after "
+               "which many SDKs give up", "reads", values(slow, reads))  # fmt: skip
     report.row("source down", f"{what}: the worst reader's wait", "ms", values(worst))
     report.row("source down", f"{what}: calls that the source got", "calls", values(calls))
 
@@ -164,10 +175,13 @@ def watched(
 ) -> Iterator[tuple[str, probe.Watch, int]]:
     """Each server in turn from its first session on, with the calls made meanwhile."""
     for number in range(rounds):
+        if number and report.is_late():
+            break
         for name in peers.servers():
             told(f"  {plot}, round {number + 1}: {name}")
             try:
                 with served(peers, name, lifetime) as server:
+                    probe.once(server.endpoint)
                     before = server.source.calls()
                     watch = probe.watch(
                         server.endpoint, READERS, seconds,
@@ -178,7 +192,9 @@ def watched(
                 report.leave_out(name, str(error))
                 continue
             if number == 0:
-                series = {"plot": plot, "who": name, "face": "endpoint"}
+                series: dict[str, Any] = {"plot": plot, "who": name, "face": "endpoint"}
+                # The plot shades the time between the two.
+                series |= {"outage": [at for at, _ in events]} if events else {}
                 report.series.append(series | {"points": watch.points()})
             yield name, watch, asked
 
@@ -190,6 +206,7 @@ def source_calls(peers: Peers, report: Report, rounds: int) -> None:
     short, calls, last = figures(3)
     for name in peers.servers():
         with contextlib.suppress(Failed), served_with_left(peers, name) as server:
+            probe.once(server.endpoint)
             before, reads = server.source.calls(), 0
             while reads < MANY_READS:
                 reads += len(probe.watch(server.endpoint, READERS, 0.25).reads)
@@ -197,19 +214,22 @@ def source_calls(peers: Peers, report: Report, rounds: int) -> None:
     report.row("source calls", f"{MANY_READS:,} reads of a session of {SHORT} s", "calls",
                values(short))  # fmt: skip
 
-    notes: dict[str, str] = {}
-    for _ in range(rounds):
+    unserved: dict[str, int] = {}
+    for number in range(rounds):
+        if number and report.is_late():
+            break
         for name in (OURS, VAULT):
             if not peers.program(name):
                 continue
             told(f"  cold: {name}")
             with contextlib.suppress(Failed), served(peers, name, HOUR, lazy=True) as server:
                 ok, took = probe.at_once(
-                    server.endpoint, COLD_CLIENTS, partial(server.source.set, latency=0), 0.5
+                    server.endpoint, COLD_CLIENTS, partial(server.source.set, latency=0), COLD_HOLD
                 )
                 calls[name].append(server.source.calls())
                 last[name].append(took)
-                notes[name] = f"{ok} of {COLD_CLIENTS} served"
+                unserved[name] = max(unserved.get(name, 0), COLD_CLIENTS - ok)
+    notes = {name: f"up to {number} unserved" for name, number in unserved.items() if number}
     what = f"{COLD_CLIENTS} clients at once, before there is a session"
     report.row("source calls", what, "calls", values(calls, notes))
     report.row("source calls", f"{what}: the last one's wait, once the source answers", "ms",
