@@ -142,6 +142,7 @@ fn prepare_servers() -> Outcome<Command> {
     let mut servers = Command::new("python3");
     servers
         .current_dir(shell::root())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg(folder.join("run.py"))
         .arg("--rolekeeper")
         .arg(program("release"))

@@ -65,13 +65,13 @@ def enter_own_network() -> bool:
 
 
 def end_on_signals() -> None:
-    """SIGTERM and SIGHUP end it as Ctrl-C does, so that what was started is ended too."""
+    """However it is ended, what it has started is ended too."""
 
     def leave(number: int, _frame: object) -> None:
         sys.exit(128 + number)
 
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGHUP, leave)
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, leave)
 
 
 # === processes ===
