@@ -122,10 +122,21 @@ fn answered(
         code.map(str::trim).filter(|code| !code.is_empty()).or(heard.bare_code.as_deref())?;
     let message = message.or(heard.bare_message.as_deref()).unwrap_or_default().trim();
     let (kind, hint) = sort(code, message, heard.status.unwrap_or_default(), asked);
+    let message = without_what_was_signed(message);
     let text = if message.is_empty() { "the service gave no reason" } else { message };
     let mut failure = Failure::new(kind, text).with_code(code.to_owned());
     failure.hint = hint;
     Some(failure)
+}
+
+/// Of a signature that it finds wrong a service may say back all that was signed, the session token
+/// among it. Its first words say enough.
+pub(crate) fn without_what_was_signed(message: &str) -> &str {
+    const SAID_BACK: [&str; 3] =
+        ["the canonical string", "the string-to-sign", "x-amz-security-token"];
+    let lower = message.to_ascii_lowercase();
+    let begin = SAID_BACK.iter().filter_map(|words| lower.find(words)).min();
+    message[..begin.unwrap_or(message.len())].trim_end()
 }
 
 /// The table of facts/sts.md.
