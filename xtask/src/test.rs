@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use crate::{
-    matrix, package,
+    faults, matrix, package,
     programs::{self, Program},
     python,
     shell::{self, Outcome, cargo},
@@ -17,6 +17,7 @@ struct Step {
 }
 
 const MATRIX: &str = "SDK matrix";
+const FAULTS: &str = "faults";
 const AS_ROOT: &str = "tests with other users and disks";
 const REDIS: &str = "tests with Redis";
 
@@ -31,7 +32,7 @@ const STEPS: &[Step] = &[
     Step { name: REDIS, run: with_redis },
     Step { name: "tests with Python programs", run: with_python },
     Step { name: MATRIX, run: matrix::run },
-    Step { name: "Python package, format, lint and types", run: package::read },
+    Step { name: "Python package, format, lint and types", run: python_texts },
     Step { name: "wheel", run: || wheel::build().map(drop) },
     Step { name: "wheel in a fresh environment", run: package::fresh },
     Step { name: "wheel with the newest botocore", run: || package::NEWEST.run() },
@@ -40,6 +41,7 @@ const STEPS: &[Step] = &[
     Step { name: "wheel with aioboto3", run: || package::AIOBOTO3.run() },
     Step { name: "wheel, no test left out everywhere", run: package::none_left_out },
     Step { name: "wheel under botocore's own suites", run: package::botocore },
+    Step { name: FAULTS, run: faults::run },
 ];
 
 /// Runs all steps, or those whose name has this word in it.
@@ -78,6 +80,7 @@ pub(crate) fn run(only: Option<&str>) -> Outcome {
 fn left_out(step: &str) -> Vec<String> {
     match step {
         MATRIX => matrix::left_out(),
+        FAULTS => faults::left_out(),
         REDIS => programs::missing(REDIS_NEEDS, REDIS_DEBIAN).into_iter().collect(),
         AS_ROOT => why_not_as_root().into_iter().collect(),
         _ => Vec::new(),
@@ -104,7 +107,7 @@ fn why_not_as_root() -> Option<String> {
 fn as_root() -> Outcome {
     let mut filters = Vec::new();
     if is_root() {
-        filters.push("another_user");
+        filters.extend(["another_user", "in_memory"]);
     }
     if why_not_as_root().is_none() {
         filters.push("on_a_disk");
@@ -156,6 +159,11 @@ fn clippy() -> Outcome {
 fn documentation() -> Outcome {
     let arguments = ["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"];
     shell::run(cargo(&arguments).env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+fn python_texts() -> Outcome {
+    package::read()?;
+    faults::read()
 }
 
 /// An independent STS (moto), the AWS CLI and boto3, from a virtual environment under `target/`.
