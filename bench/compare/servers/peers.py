@@ -33,10 +33,14 @@ from world import (
 
 OURS, VAULT, HELPER, BROKER = "rolekeeper", "aws-vault", "aws_signing_helper", "imds-broker"
 IMDS = "/latest/meta-data/iam/security-credentials/"
+# The same server's other face, for those that have no container endpoint to be compared with.
+OURS_IMDS = "rolekeeper, IMDS"
 ALL = (VAULT, HELPER, BROKER)
 VERSION_WORDS = {OURS: "--version", VAULT: "--version", HELPER: "version", BROKER: "version"}
 NOT_COMPARED = {
     "aws-vault --ec2-server": "binds 169.254.169.254, by a helper that runs as root",
+    "aws_signing_helper with IAM Roles Anywhere": "its source is a stand-in for CreateSession, "
+    "which takes as long as the sandbox and verifies nothing",
     "aws-cli v2, cold processes": "versions before 2.13 take no other STS than the real one",
     "aws-runas": "its module, and one that it needs, are not served to the machine of the report",
     "eks-pod-identity-agent": "the SDK's module for the API that it calls is not served to the "
@@ -63,7 +67,7 @@ class Peers:
     alone: bool
 
     def program(self, name: str) -> str | None:
-        if name == OURS:
+        if name in (OURS, OURS_IMDS):
             return self.dist
         path = self.folder / name
         return str(path) if path.exists() else None
@@ -96,7 +100,13 @@ def served(peers: Peers, name: str, lifetime: int, *, lazy: bool = False) -> Ite
         if lazy:
             source.set(hang=True)
         home = Home(source, stack)
-        start = {OURS: rolekeeper, VAULT: aws_vault, HELPER: signing_helper, BROKER: imds_broker}
+        start = {
+            OURS: rolekeeper,
+            OURS_IMDS: rolekeeper_imds,
+            VAULT: aws_vault,
+            HELPER: signing_helper,
+            BROKER: imds_broker,
+        }
         program = peers.program(name)
         assert program is not None
         endpoint, pid = start[name](program, home, source, stack, lazy)
@@ -109,9 +119,7 @@ Started = tuple[Endpoint, int]
 def rolekeeper(
     program: str, home: Home, _source: Source, stack: contextlib.ExitStack, _lazy: bool
 ) -> Started:
-    command = [program, "serve", "--profile", "bench", "--store", "none"]
-    command += ["--listen", f"127.0.0.1:{free_port()}"]
-    process = stack.enter_context(running(command, home.env, stdout=subprocess.PIPE, text=True))
+    process = serve(program, home, stack)
     url, file = None, None
     while not (url and file):
         line = line_of(process, "rolekeeper serve")
@@ -119,6 +127,20 @@ def rolekeeper(
         file = file or re.search(r"TOKEN_FILE='?([^'\s]+)", line)
     token = Path(file[1]).read_text()
     return Endpoint(url[1], {"Authorization": token}), process.pid
+
+
+def rolekeeper_imds(
+    program: str, home: Home, _source: Source, stack: contextlib.ExitStack, _lazy: bool
+) -> Started:
+    address = f"127.0.0.1:{free_port()}"
+    process = serve(program, home, stack, "--imds", f"bench={address}")
+    return imds(f"http://{address}", process), process.pid
+
+
+def serve(program: str, home: Home, stack: contextlib.ExitStack, *more: str) -> Process:
+    command = [program, "serve", "--profile", "bench", "--store", "none", *more]
+    command += ["--listen", f"127.0.0.1:{free_port()}"]
+    return stack.enter_context(running(command, home.env, stdout=subprocess.PIPE, text=True))
 
 
 def aws_vault(

@@ -20,6 +20,9 @@ from urllib.parse import urlsplit
 # Between an answer and a reader's next question, in seconds: often enough to meet a stall of 100 ms,
 # seldom enough to leave the cores to the server.
 PAUSE = 0.02
+# Seconds after which a reader gives up, counts the read as failed, and asks anew: what botocore waits
+# for the container endpoint. Others wait for one second or five.
+PATIENCE = 2.0
 # A plot's point is the longest wait within so many seconds.
 BUCKET = 0.05
 # A session that ended on its way to the reader is nobody's fault.
@@ -69,10 +72,6 @@ class Watch:
 
     def failed(self) -> int:
         return sum(not read.ok for read in self.reads)
-
-    def slower(self, than: float) -> int:
-        """How many reads took longer than so many milliseconds."""
-        return sum(read.waited * 1e3 > than for read in self.reads)
 
     def points(self) -> list[list[float]]:
         """For a plot: the longest wait of each moment, and whether every read of it succeeded."""
@@ -177,8 +176,12 @@ def watch(
             for reader in everyone:
                 if reader.asked is None and reader.due <= now and not reader.ask(selector):
                     done(seen, reader, begun, ok=False)
-            waiting = [reader.due for reader in everyone if reader.asked is None]
-            rest = min(waiting, default=now + PAUSE) - time.perf_counter()
+                elif reader.asked is not None and reader.asked + PATIENCE <= now:
+                    reader.close(selector)
+                    done(seen, reader, begun, ok=False)
+            next_ = min(reader.due if reader.asked is None else reader.asked + PATIENCE
+                        for reader in everyone)  # fmt: skip
+            rest = next_ - time.perf_counter()
             for key, _ in selector.select(max(0.0, rest)):
                 reader = key.data
                 outcome = reader.receive(selector)
