@@ -55,6 +55,8 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> io::Result<()> {
+    // What object_store's HTTP client would otherwise look for in vain.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     if let [word, who] = &options.only[..]
