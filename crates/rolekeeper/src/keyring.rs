@@ -1,20 +1,15 @@
 //! Many roles by key: each made once however many ask at the same time, all refreshed at one pace.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    hash::Hash,
-    num::NonZeroU32,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{collections::HashMap, fmt, hash::Hash, num::NonZeroU32};
 
 use rolekeeper_core::RefreshPolicy;
 
-use crate::{
+use super::{
     Clock, RefreshableCredentials, Source,
     pace::{DEFAULT_PACE, Pace},
     refreshable::Builder,
     stores::SessionStore,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 /// Credentials for many roles.

@@ -8,12 +8,13 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
     num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use rolekeeper_core::Elapsed;
 use tokio::sync::oneshot;
+
+use super::sync::{Arc, Mutex, MutexGuard, PoisonError, sleep, spawn};
 
 /// The default: a twelfth of what STS allows an account and Region.
 pub(crate) const DEFAULT_PACE: NonZeroU32 = NonZeroU32::new(50).expect("50 is not zero");
@@ -63,9 +64,13 @@ impl Pace {
     }
 
     /// Resolves when it is this fetch's turn. `who` tells the account and how much the session has
-    /// left, asked for each time it queues up.
-    pub(crate) async fn turn(self: &Arc<Self>, who: impl Fn() -> (String, Duration, Elapsed)) {
-        while let Some(went) = self.queue(who()) {
+    /// left, asked for each time it queues up; `now` is asked under a lock that all fetches pass.
+    pub(crate) async fn turn(
+        self: &Arc<Self>,
+        who: impl Fn() -> (String, Duration),
+        now: impl Fn() -> Elapsed,
+    ) {
+        while let Some(went) = self.queue(who(), &now) {
             // An error means that the usher has gone with its runtime, which need not be ours.
             if went.await.is_ok() {
                 return;
@@ -77,9 +82,12 @@ impl Pace {
     /// than what it waits for.
     fn queue(
         self: &Arc<Self>,
-        (account, remaining, now): (String, Duration, Elapsed),
+        (account, remaining): (String, Duration),
+        now: impl Fn() -> Elapsed,
     ) -> Option<oneshot::Receiver<()>> {
         let mut accounts = self.lock();
+        // Not before: who was held up on the way here would let the next one go too early.
+        let now = now();
         let entry = accounts.entry(account.clone()).or_default();
         // The usher stays for one gap after the last one that it let go.
         if !entry.has_usher && entry.free_at.is_none_or(|at| now >= at) {
@@ -94,7 +102,7 @@ impl Pace {
         drop(accounts);
         if !has_usher {
             let mut usher = Usher { pace: Arc::clone(self), account, is_done: false };
-            tokio::spawn(async move { usher.serve(first).await });
+            spawn(async move { usher.serve(first).await });
         }
         Some(went)
     }
@@ -119,7 +127,7 @@ impl Usher {
     async fn serve(&mut self, first: Duration) {
         let mut pause = first;
         loop {
-            tokio::time::sleep(pause).await;
+            sleep(pause).await;
             pause = self.pace.gap;
             if !self.pace.let_one_go(&self.account) {
                 self.is_done = true;

@@ -52,13 +52,13 @@ impl World for RealWorld {
 
     async fn turn(&self) {
         let Some(pace) = &self.pace else { return };
-        pace.turn(|| {
+        let who = || {
             let now = self.now();
             let held = self.engine.facts(now).session;
             let remaining = held.map_or(Duration::ZERO, |session| session.remaining(now));
-            (self.source.account().unwrap_or_default(), remaining, now.elapsed)
-        })
-        .await;
+            (self.source.account().unwrap_or_default(), remaining)
+        };
+        pace.turn(who, || self.clock.elapsed()).await;
     }
 
     async fn fetch(&self) -> Result<Issued, Failure> {

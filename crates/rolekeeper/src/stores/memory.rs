@@ -1,16 +1,15 @@
 //! A store of this process.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use rolekeeper_core::{Failure, Fence, Issued, Lease, Slot};
 use tokio::sync::Notify;
 
 use super::{Answer, SessionStore, StoreKey, Stored};
-use crate::Clock;
+use crate::{
+    Clock,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Keeps sessions in memory, for whatever shares this value: several
 /// [`RefreshableCredentials`](crate::RefreshableCredentials) for the same role, and tests. Clones

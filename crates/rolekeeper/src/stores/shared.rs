@@ -1,26 +1,18 @@
 //! A source whose sessions are shared through a store: the shell of
 //! [`Sharing`].
 
-use std::{
-    fmt,
-    pin::pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, pin::pin, time::Duration};
 
 use rolekeeper_core::{
     Failure, Fence, Issued, Moment, RefreshPolicy, Session, Sharing, Step, StoreTrouble,
 };
-use tokio::time::{sleep, timeout};
 
 use super::{SessionStore, StoreError, StoreKey, Stored};
 use crate::{
     Clock, Source,
     futures::race,
     sources::{Fetch, KeyOf},
+    sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, PoisonError, sleep, timeout},
 };
 
 /// Makes sessions as its source does, and one for all who share the store.

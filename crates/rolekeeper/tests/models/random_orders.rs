@@ -1,5 +1,5 @@
-//! The engine and the refresher under shuttle: random orders of readers, rejections, failures, lost
-//! runtimes and shutdowns.
+//! The engine, the refresher, the keyring and the stores' shell under shuttle: random orders of
+//! readers, rejections, failures, lost runtimes, shutdowns, and of roles that come and go.
 
 #[allow(dead_code, unreachable_pub, reason = "the library uses the rest")]
 #[path = "../../src/cell.rs"]
@@ -12,16 +12,34 @@ mod engine;
 mod events;
 #[allow(dead_code, reason = "the library uses the rest")]
 #[path = "../../src/futures.rs"]
-mod futures;
+pub(crate) mod futures;
+#[allow(dead_code, unreachable_pub, reason = "the library uses the rest")]
+#[path = "../../src/keyring.rs"]
+mod keyring;
+#[path = "random_orders/keyrings.rs"]
+mod keyrings;
+#[path = "../../src/pace.rs"]
+mod pace;
+#[path = "random_orders/refreshable.rs"]
+mod refreshable;
 #[path = "../../src/refresher.rs"]
 mod refresher;
+#[path = "random_orders/script.rs"]
+mod script;
+#[path = "random_orders/shared_stores.rs"]
+mod shared_stores;
 #[path = "random_orders/shell.rs"]
 mod shell;
+#[path = "random_orders/stores.rs"]
+mod stores;
 #[path = "random_orders/sync.rs"]
-mod sync;
+pub(crate) mod sync;
+#[path = "random_orders/time.rs"]
+mod time;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use rolekeeper::Source;
 use rolekeeper_core::{Credentials, Issued, Moment, Offer, RefreshPolicy, Session, WallTime};
 use shuttle::{
     future::{block_on, spawn},
@@ -30,7 +48,10 @@ use shuttle::{
 };
 
 use cell::Cell;
-use shell::{Answer, Shell};
+use refreshable::RefreshableCredentials;
+use script::Answer;
+use shell::{Shell, pass_some_time};
+pub(crate) use time::Clock;
 
 const ROUNDS: usize = 1000;
 
@@ -38,18 +59,28 @@ fn policies() -> [RefreshPolicy; 3] {
     [RefreshPolicy::default(), RefreshPolicy::on_demand(), RefreshPolicy::sdk_standard()]
 }
 
-/// Runs `story` for each policy in many orders; shuttle itself notices when nobody can go on.
-fn in_random_orders(story: impl AsyncFn(Shell) + Copy + Send + Sync + 'static) {
+/// Runs `story` for each policy in many orders; shuttle itself notices when nobody can go on. After
+/// it, nobody may be at work any more.
+fn by_each_policy(story: impl AsyncFn(RefreshPolicy) + Copy + Send + Sync + 'static) {
     for policy in policies() {
         let run = move || {
-            let shell = Shell::new(policy.clone());
+            time::begin();
             block_on(async {
-                story(shell.clone()).await;
-                shell.end().await;
+                story(policy.clone()).await;
+                time::end().await;
             });
         };
         shuttle::check_random(run, ROUNDS);
     }
+}
+
+/// The same for credentials of one role.
+fn in_random_orders(story: impl AsyncFn(Shell) + Copy + Send + Sync + 'static) {
+    by_each_policy(async move |policy| {
+        let shell = Shell::new(policy);
+        story(shell.clone()).await;
+        shell.end().await;
+    });
 }
 
 /// So many readers, each of whom reads a few times while time passes.
@@ -59,7 +90,7 @@ async fn readers(shell: &Shell, count: usize) {
         spawn(async move {
             for _ in 0..3 {
                 shell.read().await;
-                shell.pass_some_time().await;
+                pass_some_time().await;
             }
         })
     };
@@ -79,7 +110,7 @@ fn every_reader_gets_an_answer_whatever_the_source_does() {
 #[test]
 fn readers_at_the_start_are_all_served_by_the_first_session() {
     in_random_orders(async |shell| {
-        shell.let_time_stand_still();
+        time::let_time_stand_still();
         let reads: Vec<_> = (0..4)
             .map(|_| {
                 let shell = shell.clone();
@@ -87,7 +118,7 @@ fn readers_at_the_start_are_all_served_by_the_first_session() {
             })
             .collect();
         for read in reads {
-            assert!(read.await.unwrap(), "the source gives, so everyone gets");
+            assert!(read.await.unwrap().is_some(), "the source gives, so everyone gets");
         }
     });
 }
@@ -95,7 +126,7 @@ fn readers_at_the_start_are_all_served_by_the_first_session() {
 #[test]
 fn rejections_and_refreshes_by_hand_lose_no_wake_up() {
     in_random_orders(async |shell| {
-        shell.let_time_stand_still();
+        time::let_time_stand_still();
         shell.source_gives(&[Answer::Session, Answer::Session, Answer::Fails]);
         let other = spawn({
             let shell = shell.clone();
@@ -122,7 +153,7 @@ fn when_a_runtime_goes_its_work_is_taken_over_and_no_reader_is_forgotten() {
             let shell = shell.clone();
             async move {
                 for _ in 0..3 {
-                    shell.pass_some_time().await;
+                    pass_some_time().await;
                     shell.lose_a_runtime();
                 }
             }
@@ -139,7 +170,7 @@ fn a_shutdown_at_any_moment_answers_all_and_leaves_nothing() {
         let other = spawn({
             let shell = shell.clone();
             async move {
-                shell.pass_some_time().await;
+                pass_some_time().await;
                 shell.refresh_now().await;
                 shell.end().await;
             }
@@ -152,7 +183,7 @@ fn a_shutdown_at_any_moment_answers_all_and_leaves_nothing() {
 #[test]
 fn readers_that_give_up_take_nothing_along() {
     in_random_orders(async |shell| {
-        shell.let_time_stand_still();
+        time::let_time_stand_still();
         let hasty: Vec<_> = (0..3)
             .map(|_| {
                 let shell = shell.clone();
@@ -168,7 +199,87 @@ fn readers_that_give_up_take_nothing_along() {
         for reader in hasty {
             reader.abort();
         }
-        assert!(patient.await.unwrap());
+        assert!(patient.await.unwrap().is_some());
+    });
+}
+
+#[test]
+fn a_rejection_in_the_middle_of_a_fetch_brings_one_newer_session_and_loses_no_reader() {
+    in_random_orders(async |shell| {
+        time::let_time_stand_still();
+        let rejected = shell.read().await.unwrap();
+        let other = spawn({
+            let shell = shell.clone();
+            async move { shell.refresh_now().await }
+        });
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let (shell, rejected) = (shell.clone(), Arc::clone(&rejected));
+                spawn(async move {
+                    shell.read().await.unwrap();
+                    shell.rejected(rejected.access_key_id());
+                    let found = shell.read().await.unwrap();
+                    assert_ne!(found.access_key_id(), rejected.access_key_id());
+                })
+            })
+            .collect();
+        for reader in readers {
+            reader.await.unwrap();
+        }
+        other.await.unwrap();
+        let held = shell.held().unwrap();
+        assert_ne!(held.access_key_id(), rejected.access_key_id());
+        // The first one, the one by hand, and one that the rejection asks for if it comes before
+        // that by hand has begun.
+        assert!((2..=3).contains(&shell.calls()), "{} calls", shell.calls());
+    });
+}
+
+#[test]
+fn on_demand_one_reader_waits_for_the_refresh_and_the_others_for_nobody() {
+    in_random_orders(async |shell| {
+        time::let_time_stand_still();
+        let old = shell.read().await.unwrap();
+        // Of the hour that the session has, a few minutes are left: by each policy it is to be
+        // refreshed, and nobody has to wait.
+        time::pass(Duration::from_secs(56 * 60)).await;
+        shell.source_gives(&[Answer::Hangs]);
+        let refreshing = spawn({
+            let shell = shell.clone();
+            async move { shell.refresh_now().await }
+        });
+        shell.until_asked(2).await;
+        let reads: Vec<_> = (0..3)
+            .map(|_| {
+                let shell = shell.clone();
+                spawn(async move { shell.read().await.unwrap() })
+            })
+            .collect();
+        for read in reads {
+            assert_eq!(read.await.unwrap().access_key_id(), old.access_key_id());
+        }
+        assert_eq!((shell.most_waiting(), shell.calls()), (1, 2));
+        refreshing.await.unwrap();
+    });
+}
+
+#[test]
+fn with_the_last_handle_everything_ends_wherever_it_is() {
+    by_each_policy(async |policy| {
+        let shell = Shell::new(policy);
+        shell.source_gives(&[Answer::Session, Answer::Hangs]);
+        let _ = RefreshableCredentials::clone(&shell);
+        let reader = spawn({
+            let shell = shell.clone();
+            async move {
+                shell.read().await;
+            }
+        });
+        // Nobody is woken by his own alarm: by whoever drops the handle, or never.
+        time::stop_time();
+        reader.abort();
+        drop(shell);
+        let _ = reader.await;
     });
 }
 

@@ -1,16 +1,26 @@
-//! shuttle's primitives by the names that the engine knows. The session type is the core's and
-//! comes in std's `Arc`, whose counts are no part of these models.
+//! shuttle's primitives by the names that the included parts know. The session type is the core's
+//! and comes in std's `Arc`, whose counts are no part of these models.
 
 pub(crate) use std::sync::{Arc, PoisonError};
 use std::{
+    future::Future,
     ops::{Deref, DerefMut},
+    pin::pin,
     sync::LockResult,
+    time::Duration,
 };
 
-pub(crate) use shuttle::sync::atomic::{AtomicBool, Ordering};
+pub(crate) use shuttle::sync::{
+    RwLock,
+    atomic::{AtomicBool, Ordering},
+};
 use shuttle::{sync, thread};
 
+use super::futures::race;
+pub(crate) use super::time::{sleep, spawn};
+
 /// shuttle's, with others getting their turn after the unlocking too.
+#[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(sync::Mutex<T>);
 
 pub(crate) struct MutexGuard<'a, T>(Option<sync::MutexGuard<'a, T>>);
@@ -19,6 +29,11 @@ pub(crate) struct MutexGuard<'a, T>(Option<sync::MutexGuard<'a, T>>);
 pub(crate) struct Slot<T>(Mutex<Arc<T>>);
 
 pub(crate) struct Guard<T>(T);
+
+/// As tokio's; its error has no name here.
+pub(crate) async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, ()> {
+    race(pin!(work), sleep(limit)).await.ok_or(())
+}
 
 impl<T> Slot<T> {
     pub(crate) fn from_pointee(value: T) -> Self {
@@ -54,7 +69,7 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        Ok(MutexGuard(Some(self.0.lock().unwrap())))
+        Ok(MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner))))
     }
 }
 
