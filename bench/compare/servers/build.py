@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,16 +76,15 @@ def from_module(peer: Peer, into: Path) -> None:
         "GOCACHE": str(into / "cache"),
     }
     told = run(["go", "mod", "download", "-modcacherw", "-json", peer.stamp()], env, into)
-    source = into / "src" / peer.name
-    shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(json.loads(told)["Dir"], source)
     flags = f"-s -w -X {peer.version_in}={peer.version}"
     made = into / "bin" / f"{peer.name}.new"
     command = ["go", "build", "-mod=readonly", "-modcacherw", "-buildvcs=false", "-trimpath"]
-    run([*command, "-ldflags", flags, "-o", str(made), peer.package], env, source)
+    with tempfile.TemporaryDirectory(dir=into) as folder:
+        source = Path(folder) / peer.name
+        shutil.copytree(json.loads(told)["Dir"], source)
+        run([*command, "-ldflags", flags, "-o", str(made), peer.package], env, source)
     # A new file: the old one may be running.
     made.replace(into / "bin" / peer.name)
-    shutil.rmtree(source)
 
 
 # === npm ===
@@ -135,7 +135,7 @@ def reason(output: str) -> str:
     line = line.replace(r"\n", " ").replace(r"\t", " ").replace(r"\"", "'")
     line = re.sub(r'^"Error": "|"$', "", line)
     line = re.sub(r"(reading )?https?://\S+\s?", "", line)
-    return re.sub(r"\s+", " ", line)[:200]
+    return re.sub(r"\s+", " ", line)[:200].rstrip(". ")
 
 
 def ready(peer: Peer, into: Path) -> bool:

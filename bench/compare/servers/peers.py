@@ -42,9 +42,9 @@ NOT_COMPARED = {
     "aws_signing_helper with IAM Roles Anywhere": "its source is a stand-in for CreateSession, "
     "which takes as long as the sandbox and verifies nothing",
     "aws-cli v2, cold processes": "versions before 2.13 take no other STS than the real one",
-    "aws-runas": "its module, and one that it needs, are not served to the machine of the report",
-    "eks-pod-identity-agent": "the SDK's module for the API that it calls is not served to the "
-    "machine of the report",
+    "aws-runas": "not driven: its module was not to be had where this comparison was written",
+    "eks-pod-identity-agent": "not driven: the SDK's module for the API that it calls was not to be "
+    "had where this comparison was written",
 }
 ANYWHERE = f"arn:aws:rolesanywhere:{REGION}:123456789012"
 # What aws_signing_helper keeps of a session at its end: it asks anew when less is left, in seconds.
