@@ -149,8 +149,9 @@ impl Sharing {
                 Step::Wait(left.map_or(wait, |left| wait.min(left)))
             }
             Ok(Lease::Cooling { failure, left }) => {
-                let left = failure.retry_after.map_or(left, |asked| asked.max(left));
-                self.end_with(now, failure.with_retry_after(left))
+                // What the source said of time, it said when another asked it.
+                let failure = Failure { issuer_now: None, ..failure.with_retry_after(left) };
+                self.end_with(now, failure)
             }
             Err(StoreTrouble) => self.go_on_without_store(now),
         }

@@ -177,6 +177,18 @@ fn a_failure_is_shared_with_those_who_ask_within_its_pause() {
 }
 
 #[test]
+fn what_the_source_said_of_time_to_another_counts_from_then() {
+    let mut sharing = participant();
+    sharing.begin(at(0));
+    sharing.loaded(at(0), Ok(None));
+    let asked = Failure::unavailable("not now").with_retry_after(Duration::from_secs(300));
+    let failure = asked.clone().with_issuer_now(at(0).wall);
+    let left = Duration::from_secs(10);
+    let told = done(sharing.leased(at(290), Ok(Lease::Cooling { failure, left })));
+    assert_eq!(told, Err(asked.with_retry_after(left)));
+}
+
+#[test]
 fn what_may_be_wrong_in_one_process_alone_is_told_to_nobody_else() {
     for kind in [FailureKind::NeedsPerson, FailureKind::Misconfigured] {
         let mut sharing = participant();
