@@ -347,8 +347,11 @@ impl Inner {
             match self.settle(&engine, read, || self.have_fetched(&engine))? {
                 Ok(current) => return Ok(current),
                 Err(attempt) => {
-                    self.has_ended(&engine, attempt, end.since(self.now().elapsed)).await?;
-                    read = engine.outcome(self.now(), attempt);
+                    let patience_left = end.since(self.now().elapsed);
+                    match self.has_ended(&engine, attempt, patience_left).await {
+                        Ok(_) => read = engine.outcome(self.now(), attempt),
+                        Err(late) => return self.unharmed(&engine).ok_or(late),
+                    }
                 }
             }
         }
@@ -364,12 +367,22 @@ impl Inner {
                 Err(attempt) => {
                     let ended = park::block_until(&self.clock, end, engine.has_ended(attempt));
                     if ended.is_none_or(|ended| !ended && self.now().elapsed >= end) {
-                        return Err(self.late_error(&engine, patience));
+                        let unharmed = self.unharmed(&engine);
+                        return unharmed.ok_or_else(|| self.late_error(&engine, patience));
                     }
                     read = engine.outcome(self.now(), attempt);
                 }
             }
         }
+    }
+
+    /// At a reader's deadline: on demand it may have waited for a newer session while one that is
+    /// held lives on, and nobody has rejected it.
+    fn unharmed(&self, engine: &Engine) -> Option<Current> {
+        let now = self.now();
+        let facts = engine.facts(now);
+        let held = facts.session.filter(|held| held.is_valid(now) && !facts.is_rejected);
+        held.map(Current::of)
     }
 
     /// As the engine says it, within `patience`.

@@ -77,6 +77,26 @@ async fn in_the_mandatory_window_all_wait_for_one_fetch() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn at_its_deadline_a_reader_gets_the_session_that_lives_on_unless_it_was_rejected() {
+    let clock = Simulated::new();
+    let script = Script::new(&clock);
+    let deadline = Duration::from_secs(2);
+    let credentials = script.kept_by(RefreshPolicy::on_demand().with_read_deadline(deadline));
+    credentials.get().await.unwrap();
+    for (pause, is_rejected) in [(46 * MINUTE, false), (MINUTE, true)] {
+        pass(pause).await;
+        script.takes(Duration::from_secs(5));
+        if is_rejected {
+            credentials.rejected("ASIA0002");
+        }
+        let (took, read) = timed(&clock, credentials.get()).await;
+        assert_eq!(took, deadline);
+        assert_eq!(read.map(|session| session.generation()).ok(), (!is_rejected).then_some(1));
+        pass(MINUTE).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reader_that_gives_up_cancels_no_fetch_on_demand_either() {
     let clock = Simulated::new();
     let script = Script::new(&clock);
