@@ -74,12 +74,15 @@ const TAKE: &str = concat!(
 const RENEW: &str =
     concat!(only_the_last!(), "redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2]) return 1");
 
-/// 1 if it is saved, 0 if another has had the lease since.
+/// 1 if it is saved, 0 if another has had the lease since. How old the session is was said when the
+/// save was sent. Where the lease has ended on the way (a machine that slept), that is not believed: it
+/// was issued after the lease was granted, and a fence is never lower than that time.
 const SAVE: &str = concat!(
     only_the_last!(),
     now!(),
-    "redis.call('HSET', KEYS[1], 'record', ARGV[2], ",
-    "'issued', string.format('%.0f', now - ARGV[4])) ",
+    "local issued = now - ARGV[4] ",
+    "if redis.call('PTTL', KEYS[2]) <= 0 then issued = math.min(issued, tonumber(ARGV[1])) end ",
+    "redis.call('HSET', KEYS[1], 'record', ARGV[2], 'issued', string.format('%.0f', issued)) ",
     "redis.call('PEXPIRE', KEYS[1], ARGV[3]) ",
     "redis.call('DEL', KEYS[2]) ",
     tell!(),

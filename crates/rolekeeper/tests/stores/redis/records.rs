@@ -6,6 +6,7 @@ use rolekeeper::{
     Clock, Failure,
     stores::{RedisStore, Sealer, SessionStore},
 };
+use rolekeeper_core::Fence;
 
 use super::{LIMIT, id_in, lease, open, save, server::Server, warnings::Warnings};
 use crate::file::{hour, key, secret};
@@ -46,6 +47,20 @@ async fn a_session_that_came_a_while_ago_is_that_old_for_the_others() {
     assert!(age >= 10 * MINUTE && age < 11 * MINUTE, "{age:?}");
     let left: u64 = server.say(&["TTL", &server.key("session")]).parse().unwrap();
     assert!((3600..=3661).contains(&left), "an hour from now, and a minute: {left}");
+}
+
+/// A machine may sleep after it has said how old a session is, and before that is sent.
+#[tokio::test]
+#[ignore = "needs redis-server: cargo xtask test Redis"]
+async fn a_session_whose_save_was_long_on_its_way_is_as_old_as_its_lease() {
+    let server = Server::start(&[]);
+    let store = open(&server.address());
+    // Granted in the year 1970; it has ended, and nobody has had one since.
+    server.say(&["SET", &server.key("fence"), "1000"]);
+    let issued = hour("A").with_arrived(Clock::System.now());
+    assert!(store.save(&key("a"), Fence(1000), &issued).await.unwrap());
+    let age = store.load(&key("a")).await.unwrap().unwrap().age;
+    assert!(age > 24 * 60 * MINUTE, "{age:?}");
 }
 
 #[tokio::test]
