@@ -127,10 +127,8 @@ def legend(x: float, y: float) -> list[str]:
 
 def group(plot: Plot, members: list[dict[str, Any]], top: float) -> list[str]:
     """Panels that have one time axis, the first being ours."""
-    first = min(at for one in members for at, _, _ in one["points"])
+    first = min(0.0, *(at for one in members for at, _, _ in one["points"]))
     last = max(at for one in members for at, _, _ in one["points"])
-    if not plot.is_outage:
-        first = min(first, 0.0)
     down = next((one["outage"] for one in members if "outage" in one), None)
     ours = next((one for one in members if one["who"].startswith(OURS)), None)
     drawn = []
@@ -148,15 +146,16 @@ def group(plot: Plot, members: list[dict[str, Any]], top: float) -> list[str]:
         drawn.append(panel.bars(failed, RED, 3.2))
         drawn.append(text(left, panel.top - 20, one["who"], size=12, weight=600))
         colour = RED if failed else FAINT
-        drawn.append(text(left, panel.top - 6, felt(one["points"]), fill=colour))
+        drawn.append(text(left, panel.top - 6, felt(one), fill=colour))
     return drawn
 
 
-def felt(points: list[tuple[float, float, int]]) -> str:
+def felt(one: dict[str, Any]) -> str:
     """The longest of the bars, in words."""
-    worst = max(took for _, took, _ in points)
-    failed = any(not served for _, _, served in points)
-    return f"longest {duration(worst)}" + (", reads fail" if failed else "")
+    worst = max(took for _, took, _ in one["points"])
+    failed = any(not served for _, _, served in one["points"])
+    told = [one.get("note", ""), f"longest {duration(worst)}", "reads fail" if failed else ""]
+    return ", ".join(part for part in told if part)
 
 
 def duration(ms: float) -> str:

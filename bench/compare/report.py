@@ -35,32 +35,34 @@ SECTIONS = [
     "memory",
 ]
 
+BETTER, SAME = "better than ours", "the same"
 # What stands before a figure says of what it is the number.
 COUNTED = {"calls", "reads", "readers"}
 
 METHOD = """
 ## Method
 
-One machine, one run, nothing else at work on it as far as that can be had: the load says so. Each row's contenders take
-turns (A B C A B C …), each with a source of its own that is made and set alike; what stands in a cell is the median of
-the rounds, and in brackets the lowest and the highest. Ratios are of medians. What differs by less than the spread of
-both is called so.
+One machine, one run, and nothing else at work on it as far as that can be had: the load above says so. The contenders of
+a row take turns (A B C A B C …), each with a source of its own that is made and set alike. What stands in a cell is the
+median of the rounds, and in brackets the lowest and the highest; ratios are of medians. "Within the spread" says that
+these ranges overlap.
 
 - **The source** of the libraries is `rolekeeper sandbox`, a process of its own, which verifies signatures and really
-  expires sessions. Where a row says so its AssumeRole takes 100 ms; while it is down it answers 503, as slowly. Whoever
-  assumes roles calls it by its own client, with that client's own retries. object_store assumes no roles: it reads from
-  a container endpoint, which for each request makes one AssumeRole at that STS.
-- **Everybody has its defaults**, and refreshes by its own rule. Sessions are given such a length that this happens
-  within seconds: botocore's and what stands on it live for a second more than its windows of 15 and 10 minutes,
-  object_store's than its 5 minutes, the Rust SDK's end 10 s after they began; ours live for 4 s, or for 16 s where
-  the source goes down.
-- **Readers** read about every millisecond, each in a thread or a task of its own. Whoever waits for 50 ms or more has waited for
-  the source. Where the source is down, all reads are counted, also those that began before and ended after.
-- **Reads**: CPU time of the reading thread, in batches of 2 to 5 ms, in turns.
-- **Processes**: a hundred are ready before the first may read, and none ends before the last has read. One round.
-- **Memory** is VmRSS, of a process of its own for each.
+  expires sessions. Where a row says so its AssumeRole takes 100 ms; while it is down it answers 503, as slowly. Each calls
+  it by its own AWS client, with that client's own retries. object_store assumes no roles: it reads from a container
+  endpoint, which for each request makes one AssumeRole at that STS.
+- **Everybody has its defaults**, and refreshes by its own rule. The session that is held when a watch begins has such an
+  end that a refresh is due half a second later (the Rust SDK spreads its own over some seconds); those that follow live
+  for an hour. botocore, and what stands on it, has two rules: when 15 minutes are left one reader refreshes, when 10 are
+  left all wait. It comes to the second if nobody has read for five minutes, or if the source has been down for as long.
+- **Readers** read about every millisecond, each in a thread or a task of its own. Whoever waits for 50 ms or more has
+  waited for the source. Where the source is down, all reads are counted, also those that ended later.
+- **Hot reads** are CPU time of the reading thread, in batches of 2 to 5 ms, in turns.
+- **Cold processes**: all are ready before the first may read, and none ends before the last has read. One round.
+- **Memory** is VmRSS, of a process of its own for each; in Rust, what 1,000 roles add to it.
+- **Plots** are of the first round.
 
-Servers and commands are measured by `bench/compare/servers`, whose files say how.
+How the servers and commands are measured stands in `bench/compare/servers`.
 """
 
 
@@ -171,30 +173,34 @@ def case_of(row: dict[str, Any]) -> str:
 
 
 def asked(row: dict[str, Any]) -> str:
+    """And where there is no colon, the unit says it."""
     told = row["what"].rpartition(": ")[2] if ": " in row["what"] else row["unit"]
     return f"{told} (more is better)" if row["better"] == "more" else told
 
 
 def cell(row: dict[str, Any], name: str) -> str:
-    value = row["values"][name]
-    ratio = compared(row, name)
-    return (f"**{ratio}**<br>" if ratio else "") + amount(value, row["unit"])
-
-
-def compared(row: dict[str, Any], name: str) -> str | None:
-    """First, since it holds on other machines too."""
-    ours = row["values"].get(OURS)
+    ours, value = row["values"].get(OURS), row["values"][name]
+    told = amount(value, row["unit"])
     if ours is None or name == OURS:
-        return None
-    theirs = row["values"][name]
+        return told
+    if ours["median"] == 0 and value["median"] > 0 and row["better"] == "less":
+        return f"**{told}**"
+    ratio = compared(row, name)
+    return f"{told}, {ratio}" if ratio == SAME else f"**{ratio}**<br>{told}"
+
+
+def compared(row: dict[str, Any], name: str) -> str:
+    """First, since it holds on other machines too."""
+    ours, theirs = row["values"][OURS], row["values"][name]
     if same(ours, theirs):
-        return "the same"
+        return SAME
     better = is_better(row, theirs, ours)
     within = ", within the spread" if overlap(ours, theirs) else ""
-    if ours["median"] == 0 or theirs["median"] == 0:
-        return ("better than ours" if better else "ours: " + number(ours["median"])) + within
-    ratio = f"{number(theirs['median'] / ours['median'])} × ours"
-    return (f"better than ours: {ratio}" if better else ratio) + within
+    ratio = ""
+    if ours["median"] and theirs["median"]:
+        ratio = f"{number(theirs['median'] / ours['median'])} × ours"
+    told = ": ".join(part for part in (BETTER if better else "", ratio) if part)
+    return (told or "worse than ours") + within
 
 
 def is_better(row: dict[str, Any], one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -212,12 +218,15 @@ def overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def amount(value: dict[str, Any], unit: str) -> str:
+    if unit == "ms" and 0 < value["median"] < 1:
+        # Of the noise of a machine's scheduling rather than of anybody's waiting.
+        unit, value = "µs", value | {key: value[key] * 1e3 for key in ("median", "low", "high")}
     told, note = number(value["median"]), value["note"]
+    low, high = number(value["low"]), number(value["high"])
     if note.startswith("of "):
         told, note = f"{told} {note}", ""
     elif unit not in COUNTED:
         told += f" {unit}"
-    low, high = number(value["low"]), number(value["high"])
     if low != high:
         told += f" ({low} to {high})"
     return told + (f", {note}" if note else "")
@@ -235,18 +244,15 @@ def number(value: float) -> str:
 
 def better_elsewhere(parts: list[dict[str, Any]]) -> str:
     found = []
-    for part in parts:
-        for row in part["rows"]:
-            ours = row["values"].get(OURS)
-            if ours is None:
+    for row in (row for part in parts for row in part["rows"]):
+        ours = row["values"].get(OURS)
+        for name, theirs in row["values"].items():
+            if ours is None or name.startswith(OURS) or same(ours, theirs):
                 continue
-            for name, theirs in row["values"].items():
-                if name != OURS and is_better(row, theirs, ours) and not same(ours, theirs):
-                    mine = amount(ours, row["unit"])
-                    found.append(
-                        f"- {name}: {compared(row, name)}. {row['what']}: "
-                        f"{amount(theirs, row['unit'])}; ours {mine}."
-                    )
+            if is_better(row, theirs, ours):
+                figures = f"{amount(theirs, row['unit'])}; ours {amount(ours, row['unit'])}"
+                ratio = compared(row, name).removeprefix(BETTER).removeprefix(": ")
+                found.append(f"- **{name}**: {row['what']}: {figures} ({ratio}).")
     lines = ["", "## Where a peer is better", "", *(found or ["Nowhere in this run."])]
     return "\n".join(lines) + "\n"
 

@@ -202,11 +202,12 @@ def stalls(run: Run) -> None:
         )
         run.row("stall at refresh", f"{what}: longest read", "ms", found["worst"])
         for name, felt in drawn.items():
-            if name == OURS and window == "advisory":
-                run.document.plotted("refresh", name, run.face.name, felt.points())
-            elif name != OURS:
-                who = f"{name}, {WINDOWS[window]}"
-                run.document.plotted("refresh", who, run.face.name, felt.points())
+            points = felt.points()
+            if name != OURS:
+                note = WINDOWS[window]
+                run.document.plotted("refresh", name, run.face.name, points, note=note)
+            elif window == "advisory":
+                run.document.plotted("refresh", name, run.face.name, points)
 
 
 def outage(run: Run) -> None:
