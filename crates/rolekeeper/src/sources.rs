@@ -19,6 +19,7 @@ mod assume_role_builder;
 mod aws_cache_key;
 mod base;
 mod base_failure;
+mod bounded;
 mod callback;
 mod caller_identity;
 mod causes;

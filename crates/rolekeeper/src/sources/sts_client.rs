@@ -21,7 +21,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::{SdkConfig, service_config::ServiceConfigKey};
 use rolekeeper_core::Failure;
 
-use super::{PerProcess, Place, Surroundings, profile_file};
+use super::{PerProcess, Place, Surroundings, bounded::Bounded, profile_file};
 use crate::stores::StoreKeyBuilder;
 
 /// A Region far away answers a handshake in under a second; three leave room for a lost packet.
@@ -58,12 +58,14 @@ static IN_USE: ArcSwapOption<Vec<Weak<Sts>>> = ArcSwapOption::const_empty();
 pub(crate) fn http_client() -> SharedHttpClient {
     static CLIENT: PerProcess<SharedHttpClient> = PerProcess::empty();
     let make = || {
-        aws_smithy_http_client::Builder::new().build_with_connector_fn(|settings, components| {
+        let builder = aws_smithy_http_client::Builder::new();
+        let client = builder.build_with_connector_fn(|settings, components| {
             let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
             connector.set_connector_settings(settings.cloned());
             connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
             connector.tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build()
-        })
+        });
+        SharedHttpClient::new(Bounded(client))
     };
     SharedHttpClient::clone(&CLIENT.own_or(make))
 }

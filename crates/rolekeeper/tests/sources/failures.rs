@@ -9,6 +9,7 @@ use rolekeeper::{
     sources::{AssumeRole, Base, Surroundings},
 };
 use rolekeeper_sandbox::{AssumeRoleRefusal, Failures, Faults};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{NO_VARIABLES, nothing_but, role, sandbox, sandbox_with, told};
 
@@ -48,6 +49,32 @@ async fn connections_that_break_are_unavailable() {
     let truncated = failure_under(nothing_but(|f| f.truncate_body = true)).await;
     assert_eq!(truncated.kind, Unavailable, "{truncated}");
     assert!(truncated.message.ends_with("broke off in the answer"), "{truncated}");
+}
+
+/// Whoever answers in its place could else fill this machine's memory for as long as a call may take.
+#[tokio::test]
+async fn an_answer_without_an_end_is_not_read_to_its_end() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let sent = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut head = [0; 1024];
+        let _ = client.read(&mut head).await.unwrap();
+        client.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\n\r\n").await.unwrap();
+        let (mut sent, piece) = (0_usize, vec![b'<'; 64 * 1024]);
+        while client.write_all(&piece).await.is_ok() {
+            sent += piece.len();
+        }
+        sent
+    });
+    let sandbox = sandbox().await;
+    let role = role(&sandbox, "demo").endpoint_url(&url).build().await.unwrap();
+    let failure = role.fetch().await.unwrap_err();
+    assert_eq!(failure.kind, Unavailable, "{failure}");
+    assert!(failure.message.ends_with("broke off in the answer"), "{failure}");
+    // What is on its way between two sockets comes on top of what is read.
+    let sent = sent.await.unwrap();
+    assert!(sent < 32 * 1024 * 1024, "{sent} bytes were taken");
 }
 
 #[tokio::test]
