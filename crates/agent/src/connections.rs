@@ -40,6 +40,13 @@ const LARGEST_HEAD: usize = 8 * 1024;
 /// All listeners together: some 300 MB, were all of them to send the largest head.
 const MOST_CONNECTIONS: usize = 16 * 1024;
 
+/// File descriptors that connections leave for all else: the runtime and the listeners, fetches and
+/// the names that they look up, files of tokens and of a store.
+const RESERVED_DESCRIPTORS: u64 = 48;
+
+/// However few there are: each listener holds the place of the next one that comes.
+const LEAST_CONNECTIONS: u64 = 8;
+
 /// After an accept that failed: out of file descriptors, or a peer that has gone.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -82,7 +89,7 @@ enum Ends {
 impl World {
     pub(crate) fn new() -> Self {
         let (roles, refusals, refused) = Default::default();
-        let (slots, open) = (Arc::new(Semaphore::new(MOST_CONNECTIONS)), Arc::default());
+        let (slots, open) = (Arc::new(Semaphore::new(most_connections())), Arc::default());
         Self { roles, refusals, refused, slots, open }
     }
 
@@ -188,18 +195,58 @@ impl Connection {
 
 // === accepting ===
 
+/// So many that whoever opens more than there are file descriptors takes none from a fetch: the
+/// others wait in the backlog, until a connection that rests is closed.
+fn most_connections() -> usize {
+    let room = |limit: u64| limit.saturating_sub(RESERVED_DESCRIPTORS).max(LEAST_CONNECTIONS);
+    let room = descriptors().and_then(|limit| usize::try_from(room(limit)).ok());
+    room.map_or(MOST_CONNECTIONS, |room| room.min(MOST_CONNECTIONS))
+}
+
+/// How many this process may have; `None` if there is no limit.
+#[cfg(unix)]
+fn descriptors() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+#[cfg(not(unix))]
+fn descriptors() -> Option<u64> {
+    None
+}
+
+/// Of a listener whose accepts fail: it is told once, and again after one that did not.
+#[derive(Default)]
+pub(crate) struct AcceptTrouble {
+    is_told: bool,
+}
+
+impl AcceptTrouble {
+    pub(crate) fn is_over(&mut self) {
+        self.is_told = false;
+    }
+
+    pub(crate) async fn pause(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.is_told, true) {
+            tracing::warn!(%error, "cannot accept connections; trying again and again");
+        }
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
 /// Accepts and serves for as long as it is polled; connections live on until they end or the
 /// runtime does.
 pub(crate) async fn serve_tcp<F: Face>(listener: TcpListener, face: Arc<F>, world: Arc<World>) {
+    let mut trouble = AcceptTrouble::default();
     loop {
         let slot = slot(&world).await;
         let (stream, remote) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                pause(&error).await;
+                trouble.pause(&error).await;
                 continue;
             }
         };
+        trouble.is_over();
         let Ok(local) = stream.local_addr() else { continue };
         // Answers are one segment: there is nothing to wait for.
         let _ = stream.set_nodelay(true);
@@ -214,11 +261,6 @@ pub(crate) async fn serve_tcp<F: Face>(listener: TcpListener, face: Arc<F>, worl
 pub(crate) async fn slot(world: &World) -> Option<tokio::sync::OwnedSemaphorePermit> {
     // It is never closed.
     Arc::clone(&world.slots).acquire_owned().await.ok()
-}
-
-pub(crate) async fn pause(error: &io::Error) {
-    tracing::warn!(%error, "cannot accept a connection");
-    tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
 /// Serves one connection to its end.

@@ -7,7 +7,7 @@ use super::{
     sockets::{self, Bound, Listener, UnixListener},
 };
 use crate::{
-    connections::{self, Connection, World},
+    connections::{self, AcceptTrouble, Connection, World},
     refusal::Refusal,
     rule,
 };
@@ -38,15 +38,17 @@ impl Socket {
 
 async fn accept(listener: Listener, world: Arc<World>) {
     let us = rule::this_uid();
+    let mut trouble = AcceptTrouble::default();
     loop {
         let slot = connections::slot(&world).await;
         let (stream, peer) = match sockets::accept(&listener).await {
             Ok(accepted) => accepted,
             Err(error) => {
-                connections::pause(&error).await;
+                trouble.pause(&error).await;
                 continue;
             }
         };
+        trouble.is_over();
         let is_admitted = peer.uid.is_some_and(|uid| [us, 0].contains(&uid));
         let connection = Connection::unix(peer);
         if !is_admitted {
