@@ -65,6 +65,7 @@ fn main() -> std::process::ExitCode {
         printer.trouble(&trouble);
         trouble.status
     });
+    output::flush_log();
     Status::into(status)
 }
 

@@ -1,5 +1,7 @@
 //! The one way to print: results on stdout, everything else on stderr, colour only on a terminal.
 
+mod log_thread;
+
 use std::{
     cell::Cell,
     fmt::{self, Display},
@@ -159,7 +161,9 @@ pub(crate) fn log(verbose: u8, logging: Logging) {
         let target = metadata.target();
         target.starts_with("rolekeeper") && !is_told(target, *metadata.level())
     });
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+    let writer: fn() -> Box<dyn Write> =
+        if is_service { || Box::new(log_thread::LogThread) } else { || Box::new(io::stderr()) };
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
     let lines = match logging {
         Logging::Service(LogFormat::Json) => {
             lines.json().with_timer(UtcTime).with_current_span(false).with_span_list(false).boxed()
@@ -170,6 +174,11 @@ pub(crate) fn log(verbose: u8, logging: Logging) {
         tracing_subscriber::registry().with(lines.with_filter(level).with_filter(ours));
     // Set once, at start: a second time can't be.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Before the end: the last lines are on their way to stderr.
+pub(crate) fn flush_log() {
+    log_thread::flush();
 }
 
 /// RFC 3339 with milliseconds.
