@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,25 @@ LIMIT = 64
 MOST_BUSY = 0.25
 
 
-def limit(pid: int, number: int | None) -> None:
-    """`None`: as many as it has at this moment."""
-    held = len(list(Path(f"/proc/{pid}/fd").iterdir())) if number is None else number
-    subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={held}:"], check=True)
+def held(pid: int) -> set[int]:
+    """The descriptors that it has."""
+    return {int(path.name) for path in Path(f"/proc/{pid}/fd").iterdir()}
+
+
+def limit(pid: int, number: int) -> None:
+    subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={number}:"], check=True)
+
+
+def leave_none(pid: int) -> None:
+    """The limit is lowered to the first number that is free."""
+
+    def at_rest() -> set[int] | None:
+        before = held(pid)
+        time.sleep(0.5)
+        return before if held(pid) == before else None
+
+    numbers = wait_for("connections to be closed", at_rest)
+    limit(pid, next(number for number in count() if number not in numbers))
 
 
 @pytest.mark.fault(
@@ -88,11 +104,14 @@ def test_no_descriptor_at_all_costs_no_session_that_lives(
 ) -> None:
     proxy = through_a_proxy(world, LIFE)
     agent = Agent(world)
-    old = agent.first()
+    agent.first()
     read = agent.reader()
     assert read()[0]
-    limit(agent.program.pid, None)
+    # The next fetch needs a connection of its own.
     proxy.cut()
+    leave_none(agent.program.pid)
+    old, why = read()
+    assert old, why
     host, port = agent.address.rsplit(":", 1)
     # In the backlog, where it stays.
     waiting = socket.create_connection((host, int(port)))
@@ -123,9 +142,10 @@ def test_a_program_without_descriptors_has_its_session(
 ) -> None:
     proxy = through_a_proxy(world, LIFE)
     wheel = Wheel(world, "prlimit", "--nofile=256:256")
-    old = wheel.first()
+    wheel.first()
     wheel.tell("exhaust")
     proxy.cut()
+    old = wheel.first()
     with Watch(wheel) as watch:
         # Its refresh point, at a quarter of its life, has gone by.
         time.sleep(FLOOD)

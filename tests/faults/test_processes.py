@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -158,13 +159,13 @@ def _is_there(pid: int) -> bool:
 def test_forks_during_an_outage_all_have_sessions_after_it(
     world: World, seen: Callable[[str], None]
 ) -> None:
-    sandbox = world.sandbox(12)
+    sandbox = world.sandbox(24)
     words = [sys.executable, str(PROGRAMS / "forking.py"), sandbox.role_arn(ROLE)]
     program = world.start(words)
     assert program.line() == "ready"
     sandbox.set_faults(only=["AssumeRole"], hang=True)
     # Past its refresh point: a fetch is under way, and hangs.
-    time.sleep(5)
+    time.sleep(8)
     program.stdin.write(b"fork\n")
     program.stdin.flush()
     assert program.line() == "forked"
@@ -189,6 +190,13 @@ class Log:
 
     def around(self) -> list[str]:
         return ["sh", "-c", 'exec "$@" 2>"$0"', str(self.path)]
+
+    def fill(self) -> None:
+        """Nobody reads it, and it is full."""
+        for size in (1 << 12, 1):
+            with suppress(BlockingIOError):
+                while True:
+                    os.write(self.ours, b"x" * size)
 
     def close(self) -> None:
         """Nobody reads it any more: whoever writes is told so."""
@@ -218,4 +226,26 @@ def test_it_goes_on_when_nobody_reads_its_log_any_more(
         kept.fresh(than=second)
         time.sleep(LIFE)
     watch.assert_unnoticed()
+    seen("no read failed, for as long as a session lives and longer")
+
+
+@pytest.mark.fault(
+    "nobody reads its log, which is a pipe, and full",
+    face="agent",
+    expected="it serves and refreshes as before",
+)
+def test_an_agent_goes_on_when_its_log_is_full(world: World, seen: Callable[[str], None]) -> None:
+    world.sandbox(LIFE)
+    log = Log(world)
+    agent = Agent(world, around=log.around())
+    old = agent.first()
+    log.fill()
+    with Watch(agent) as watch:
+        second, _ = agent.fresh(than=old)
+        agent.fresh(than=second)
+        time.sleep(LIFE)
+    watch.assert_unnoticed()
+    status, _ = ended(agent)
+    assert status == 0
+    log.close()
     seen("no read failed, for as long as a session lives and longer")
