@@ -1,6 +1,11 @@
 //! Many roles by key: each made once however many ask at the same time, all refreshed at one pace.
 
-use std::{collections::HashMap, fmt, hash::Hash, num::NonZeroU32};
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    num::NonZeroU32,
+};
 
 use rolekeeper_core::RefreshPolicy;
 
@@ -41,6 +46,7 @@ pub struct Keyring<K> {
     clock: Clock,
     pace: Arc<Pace>,
     store: Option<Arc<dyn SessionStore>>,
+    seed: Option<u64>,
 }
 
 impl<K: Eq + Hash> Keyring<K> {
@@ -52,6 +58,7 @@ impl<K: Eq + Hash> Keyring<K> {
             clock: Clock::default(),
             pace: Arc::new(Pace::new(DEFAULT_PACE)),
             store: None,
+            seed: None,
         }
     }
 
@@ -84,6 +91,13 @@ impl<K: Eq + Hash> Keyring<K> {
         self
     }
 
+    /// Decides the jitter of each of its roles, for runs that can be repeated. Default: random.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// The credentials under `key`, made from `source` if there are none yet. However many ask at
     /// the same time, `source` is called once.
     pub fn get_or_insert<S: Source>(
@@ -94,12 +108,17 @@ impl<K: Eq + Hash> Keyring<K> {
         if let Some(found) = self.get(&key) {
             return found;
         }
+        let seed = self.seed_of(&key);
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let builder = Builder::shared(Arc::new(source()))
                 .policy(Arc::clone(&self.policy))
                 .clock(self.clock.clone())
                 .pace(Arc::clone(&self.pace));
+            let builder = match seed {
+                Some(seed) => builder.seed(seed),
+                None => builder,
+            };
             match &self.store {
                 Some(store) => builder.store(Arc::clone(store)).build(),
                 None => builder.build(),
@@ -121,6 +140,13 @@ impl<K: Eq + Hash> Keyring<K> {
     /// All credentials, in no order.
     pub fn all(&self) -> Vec<RefreshableCredentials> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Each role has a jitter of its own, or all would ask in step.
+    fn seed_of(&self, key: &K) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        (self.seed?, key).hash(&mut hasher);
+        Some(hasher.finish())
     }
 
     /// How many roles there are.

@@ -244,3 +244,24 @@ async fn a_refresh_does_not_make_an_idle_role_busy() {
     assert!(idle.status().access_key_id.is_none());
     assert!(asked.lock().unwrap().len() < 6, "{}", asked.lock().unwrap().len());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_seed_decides_when_each_role_refreshes_and_no_two_of_them_in_step() {
+    let refreshes = async |seed| {
+        let clock = Simulated::new();
+        let ring = ring(&clock).with_seed(seed);
+        let asked = Asked::default();
+        for number in 0..3 {
+            add(&ring, &clock, &asked, (number, "123456789012", HOUR));
+        }
+        pass(3 * HOUR).await;
+        let asked = asked.lock().unwrap().clone();
+        asked.into_iter().map(|(at, number)| (at.as_nanos(), number)).collect::<Vec<_>>()
+    };
+    let first = refreshes(1).await;
+    assert_eq!(first, refreshes(1).await);
+    assert_ne!(first, refreshes(2).await);
+    // Role 0 next after the three of the beginning, and so forth, each by its own jitter.
+    let second: Vec<i64> = first[3..6].iter().map(|(at, _)| *at).collect();
+    assert!(second.windows(2).all(|pair| pair[1] - pair[0] > 1_000_000_000), "{second:?}");
+}
