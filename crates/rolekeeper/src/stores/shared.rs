@@ -23,6 +23,7 @@ pub struct Shared {
     store: Arc<dyn SessionStore>,
     clock: Clock,
     sharing: Mutex<Sharing>,
+    attempt_timeout: Duration,
     /// Whether the store's trouble has been told, until it works again.
     is_told: AtomicBool,
 }
@@ -46,8 +47,10 @@ impl Shared {
         clock: Clock,
         seed: u64,
     ) -> Self {
+        let attempt_timeout = policy.attempt_timeout();
         let sharing = Mutex::new(Sharing::new(policy, store.poll(), seed));
-        Self { source, store, clock, sharing, is_told: AtomicBool::new(false) }
+        let is_told = AtomicBool::new(false);
+        Self { source, store, clock, sharing, attempt_timeout, is_told }
     }
 
     fn sharing(&self) -> MutexGuard<'_, Sharing> {
@@ -81,11 +84,13 @@ impl Shared {
         loop {
             step = match step {
                 Step::Load => {
+                    // Its age is of some time after this. A machine may sleep while the answer is
+                    // under way: counted from its arrival, an old session would be a young one.
+                    let asked = self.now();
                     let found = self.call(self.store.load(&key)).await;
-                    let now = self.now();
                     let dated =
-                        |Stored { issued, age }: Stored| issued.with_arrived(now.before(age));
-                    self.sharing().loaded(now, found.map(|stored| stored.map(dated)))
+                        |Stored { issued, age }: Stored| issued.with_arrived(asked.before(age));
+                    self.sharing().loaded(self.now(), found.map(|stored| stored.map(dated)))
                 }
                 Step::Lease => {
                     let lease = self.call(self.store.lease(&key, Sharing::LEASE)).await;
@@ -99,9 +104,11 @@ impl Shared {
                     self.sharing().waited()
                 }
                 Step::Fetch { lease } => {
+                    let asked = self.now();
                     let outcome = self.fetch(&key, lease).await;
-                    arrived = self.now();
-                    self.sharing().fetched(arrived, outcome)
+                    let now = self.now();
+                    arrived = self.arrival(asked, now);
+                    self.sharing().fetched(now, outcome)
                 }
                 Step::Save { fence, issued } => {
                     // A process may be stopped between the answer and this: it is stored as of then.
@@ -123,6 +130,13 @@ impl Shared {
                 }
             };
         }
+    }
+
+    /// When an answer that comes now is dated: now, or when it was asked for if it took longer than
+    /// any fetch may. A machine that slept meanwhile finds an answer of hours ago.
+    fn arrival(&self, asked: Moment, now: Moment) -> Moment {
+        let took = now.elapsed.since(asked.elapsed).max(now.wall.since(asked.wall));
+        if took > self.attempt_timeout { asked } else { now }
     }
 
     /// Asks the source, and keeps the lease meanwhile.
