@@ -10,6 +10,7 @@ mod package;
 mod programs;
 mod python;
 mod shell;
+mod soak;
 mod test;
 mod wheel;
 
@@ -25,7 +26,8 @@ cargo xtask COMMAND
   compare  rolekeeper beside its peers, in one run; writes bench/COMPARISON.md and its plots;
            with PARTs (python, asyncio, rust, servers), those alone, printed and not written;
            --quick shows that it works
-  wheel    the Python package, with the command in it; into target/wheels";
+  wheel    the Python package, with the command in it; into target/wheels
+  soak     [SEEDS] the keyring in a million simulated worlds, or as many as are said";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         ["bench", "agent"] => bench::agent(),
         ["compare", ref rest @ ..] => compare::run(rest),
         ["wheel"] => wheel::build().map(|wheel| shell::say(&format!("\n{}", wheel.display()))),
+        ["soak"] => soak::run(None),
+        ["soak", seeds] => soak::run(Some(seeds)),
         ["help" | "--help" | "-h"] => {
             shell::say(HELP);
             Ok(())

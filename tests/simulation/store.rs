@@ -1,0 +1,186 @@
+//! The store that a world's processes share, as each of them reaches it: at a distance, and at times
+//! failing, slow, or with its answers lost. What it does is [`Slot`]'s, by the true time.
+
+use std::{future::pending, time::Duration};
+
+use rolekeeper::{
+    Failure, Issued, Moment,
+    stores::{Answer, SessionStore, StoreError, StoreKey, Stored},
+};
+use rolekeeper_core::{Elapsed, Fence, Lease, Sharing, Slot};
+
+use crate::{
+    machine::nanos,
+    plan::{Spell, StorePlan, StoreWeather},
+    source::pause,
+    world::{State, Who},
+};
+
+/// One process' way to it. The role is whichever it is asked for.
+#[derive(Debug)]
+pub(crate) struct Store(pub(crate) Who);
+
+/// How often it is worth a look, and how long a call may take.
+const POLL: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_millis(500);
+
+impl Store {
+    fn plan(&self) -> Option<&StorePlan> {
+        self.0.world.plan.store.as_ref()
+    }
+
+    fn latency(&self, weather: Option<StoreWeather>) -> Duration {
+        let latency = self.plan().map_or(0, |plan| plan.latency);
+        let most = if weather == Some(StoreWeather::Slow) { 400 } else { latency };
+        if most == 0 { Duration::ZERO } else { self.0.world.state().dice.millis(0, most) }
+    }
+
+    /// One call: the way there, what is done, and the way back.
+    async fn call<T>(&self, does: impl FnOnce(&mut State, i64) -> T) -> Result<T, StoreError> {
+        let weather = self.plan().and_then(|plan| Spell::at(&plan.spells, self.0.truth()));
+        let (there, back) = (self.latency(weather), self.latency(weather));
+        let told = match weather {
+            None => None,
+            Some(StoreWeather::Fails) => Some("store calls that failed"),
+            Some(StoreWeather::Hangs) => Some("store calls without an answer"),
+            Some(StoreWeather::Slow) => Some("store calls that were slow"),
+            Some(StoreWeather::LosesAnswers) => Some("store calls whose answer was lost"),
+        };
+        if let Some(told) = told {
+            self.0.world.state().tally.add(told);
+        }
+        self.0.may_be_ambushed();
+        pause(there).await;
+        if weather == Some(StoreWeather::Fails) {
+            return Err(StoreError::new("connection refused"));
+        }
+        if weather == Some(StoreWeather::Hangs) || !self.0.host.is_alive() {
+            return pending().await;
+        }
+        let result = {
+            let truth = self.0.truth();
+            does(&mut self.0.world.state(), truth)
+        };
+        pause(back).await;
+        if weather == Some(StoreWeather::LosesAnswers) {
+            return pending().await;
+        }
+        Ok(result)
+    }
+}
+
+/// Under which a role's session is kept.
+pub(crate) fn key_of(role: usize) -> StoreKey {
+    StoreKey::of("simulated").with("role", role.to_string()).build()
+}
+
+fn slot<'a>(state: &'a mut State, key: &StoreKey) -> &'a mut Slot {
+    state.slots.entry(*key).or_default()
+}
+
+impl SessionStore for Store {
+    fn name(&self) -> String {
+        "simulated".to_owned()
+    }
+
+    fn load<'a>(&'a self, key: &'a StoreKey) -> Answer<'a, Option<Stored>> {
+        Box::pin(async move {
+            let begun = self.0.truth();
+            let found = self.call(move |state, truth| {
+                let found = slot(state, key).load(Elapsed::from_nanos(truth));
+                found.map(|(issued, age)| Stored { issued: issued.clone(), age })
+            });
+            let found = found.await;
+            let took = self.0.truth() - begun;
+            self.0.world.state().loads.insert((self.0.process, *key), took);
+            found
+        })
+    }
+
+    fn lease<'a>(&'a self, key: &'a StoreKey, limit: Duration) -> Answer<'a, Lease> {
+        Box::pin(self.call(move |state, truth| {
+            let lease = slot(state, key).lease(Elapsed::from_nanos(truth), limit);
+            if let Lease::Granted(fence) = lease {
+                state.leases.insert((*key, fence), (truth, truth + nanos(limit)));
+            }
+            state.tally.add(match lease {
+                Lease::Granted(_) => "leases granted",
+                Lease::Taken { .. } => "leases that another had",
+                Lease::Cooling { .. } => "failures told by the store",
+            });
+            state.say(truth, self.0.process, format_args!("lease: {lease:?}"));
+            lease
+        }))
+    }
+
+    fn renew<'a>(&'a self, key: &'a StoreKey, fence: Fence, limit: Duration) -> Answer<'a, bool> {
+        Box::pin(self.call(move |state, truth| {
+            let is_renewed = slot(state, key).renew(Elapsed::from_nanos(truth), fence, limit);
+            state.tally.add(if is_renewed { "leases renewed" } else { "leases lost" });
+            if let Some((_, end)) = state.leases.get_mut(&(*key, fence)).filter(|_| is_renewed) {
+                *end = truth + nanos(limit);
+            }
+            is_renewed
+        }))
+    }
+
+    /// When the session came, as of how long ago that is by the clocks of whoever saves it. Where it
+    /// is on its way to the store for longer than its lease goes on, nobody knows any more: then it
+    /// counts from when the lease was granted, as in Redis.
+    fn save<'a>(&'a self, id: &'a StoreKey, fence: Fence, issued: &'a Issued) -> Answer<'a, bool> {
+        let now = self.0.host.now().elapsed;
+        let age = issued.arrived.as_deref().map_or(Duration::ZERO, |at| now.since(at.elapsed));
+        let begun = self.0.truth();
+        Box::pin(self.call(move |state, truth| {
+            let at = Elapsed::from_nanos(truth);
+            let (granted, end) = state.leases.get(&(*id, fence)).copied().unwrap_or_default();
+            let arrived = at.before(age);
+            let is_over = truth >= end;
+            let arrived = if is_over { arrived.min(Elapsed::from_nanos(granted)) } else { arrived };
+            let arrived = Moment { elapsed: arrived, ..Moment::default() };
+            let dated = issued.clone().with_arrived(arrived);
+            let is_saved = slot(state, id).save(at, fence, dated);
+            state.tally.add(if is_saved { "sessions saved" } else { "saves of a lost lease" });
+            let saved = if is_saved { "saved" } else { "not saved: the lease is another's" };
+            let key = &issued.credentials.access_key_id;
+            state.say(truth, self.0.process, format_args!("{key} is {saved}"));
+            if let Some(issue) = state.issue(key) {
+                issue.saving = truth - begun;
+            }
+            is_saved
+        }))
+    }
+
+    fn cool<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        fence: Fence,
+        failure: &'a Failure,
+        pause: Duration,
+    ) -> Answer<'a, bool> {
+        Box::pin(self.call(move |state, truth| {
+            slot(state, key).cool(Elapsed::from_nanos(truth), fence, failure.clone(), pause)
+        }))
+    }
+
+    fn release(&self, key: &StoreKey, fence: Fence) {
+        // Who was killed says nothing any more.
+        if self.0.host.is_alive() {
+            slot(&mut self.0.world.state(), key).release(fence);
+        }
+    }
+
+    fn poll(&self) -> Duration {
+        POLL
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
+}
+
+/// By how much longer than it lives a session from a store may seem to live: how long it was on its way
+/// into the store, for as long as its lease went on.
+pub(crate) fn slack_of(saving: i64) -> i64 {
+    saving.min(nanos(Sharing::LEASE))
+}
