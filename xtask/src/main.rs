@@ -5,6 +5,7 @@
 
 mod bench;
 mod compare;
+mod faults;
 mod matrix;
 mod package;
 mod programs;
@@ -26,6 +27,7 @@ cargo xtask COMMAND
   compare  rolekeeper beside its peers, in one run; writes bench/COMPARISON.md and its plots;
            with PARTs (python, asyncio, rust, servers), those alone, printed and not written;
            --quick shows that it works
+  faults   services, networks and systems that fail; writes the table of docs/reliability.md
   wheel    the Python package, with the command in it; into target/wheels
   soak     [SEEDS] the keyring in a million simulated worlds, or as many as are said";
 
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         ["bench"] => bench::run(),
         ["bench", "agent"] => bench::agent(),
         ["compare", ref rest @ ..] => compare::run(rest),
+        ["faults"] => faults::write(),
         ["wheel"] => wheel::build().map(|wheel| shell::say(&format!("\n{}", wheel.display()))),
         ["soak"] => soak::run(None),
         ["soak", seeds] => soak::run(Some(seeds)),

@@ -174,6 +174,15 @@ fn clock_of_libc() -> Outcome {
         .map_err(|error| format!("cannot copy {}: {error}", from.display()))
 }
 
+/// `rolekeeper`, asking the C library for the time, for others who set clocks.
+pub(crate) fn with_clock_of_libc() -> Outcome<PathBuf> {
+    made("")?;
+    clock_of_libc()?;
+    // In its usual place there is the usual one again.
+    shell::run(&mut cargo(BUILD))?;
+    Ok(built(WITH_CLOCK_OF_LIBC))
+}
+
 /// Does it unless that was done with the same lock file.
 fn once(folder: &Path, lock: &Path, work: impl FnOnce() -> Outcome) -> Outcome {
     let stamp = folder.join("installed");

@@ -82,6 +82,13 @@ pub(crate) const COMPARE_AIO: Environment = Environment {
     prefers: ANY,
 };
 
+/// What the tests of faults are run with.
+pub(crate) const FAULTS: Environment = Environment {
+    folder: "python/faults",
+    requirements: "tests/faults/requirements.txt",
+    prefers: ANY,
+};
+
 const ANY: &str = "python3";
 
 // === impl Environment ===
