@@ -10,6 +10,7 @@ mod matrix;
 mod package;
 mod programs;
 mod python;
+mod races;
 mod shell;
 mod soak;
 mod test;
@@ -29,6 +30,7 @@ cargo xtask COMMAND
            --quick shows that it works
   faults   services, networks and systems that fail; writes the table of docs/reliability.md
   wheel    the Python package, with the command in it; into target/wheels
+  races    the concurrent parts on real threads, watched by ThreadSanitizer
   soak     [SEEDS] the keyring in a million simulated worlds, or as many as are said";
 
 fn main() -> ExitCode {
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         ["compare", ref rest @ ..] => compare::run(rest),
         ["faults"] => faults::write(),
         ["wheel"] => wheel::build().map(|wheel| shell::say(&format!("\n{}", wheel.display()))),
+        ["races"] => races::run(),
         ["soak"] => soak::run(None),
         ["soak", seeds] => soak::run(Some(seeds)),
         ["help" | "--help" | "-h"] => {
