@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use rolekeeper_core::{Elapsed, RefreshPolicy};
 use shuttle::{
-    future::spawn,
+    future::{spawn, yield_now},
     rand::{Rng, thread_rng},
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -131,12 +131,15 @@ fn when_who_lets_the_others_go_is_lost_with_its_runtime_nobody_waits_for_ever() 
         let (keyring, script) = (keyring(policy), Script::new("all"));
         let other = spawn(async {
             for _ in 0..3 {
-                time::pass(GAP / 3).await;
-                time::lose_ushers();
+                while time::lose_ushers().is_empty() {
+                    yield_now().await;
+                }
             }
         });
         assert_eq!(read_all(&keyring, &script).await, [true; 4]);
-        other.await.unwrap();
+        // There may have been fewer.
+        other.abort();
+        let _ = other.await;
     });
 }
 
