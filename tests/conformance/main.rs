@@ -1,6 +1,8 @@
 //! The rules of refreshing as data: the cases below `cases/`, run through every face. Python's
 //! classes are run by `crates/python/tests/test_conformance.py`.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers are tests too")]
+
 mod case;
 mod core;
 mod face;

@@ -167,7 +167,7 @@ impl<F: Face> Run<'_, F> {
             let wait = match point {
                 Point::Left(left) => facts.remaining.checked_sub(left),
                 Point::NextTry => facts.next_try,
-                Point::RefreshPoint => facts.next_refresh,
+                Point::Refresh => facts.next_refresh,
             };
             let wait = wait.ok_or_else(|| format!("expected {point:?} ahead, got {facts:?}"))?;
             self.face.pass(if just_before { wait.saturating_sub(F::INSTANT) } else { wait });

@@ -39,7 +39,7 @@ pub(crate) enum Point {
     /// The session that is held has this much remaining.
     Left(Duration),
     NextTry,
-    RefreshPoint,
+    Refresh,
 }
 
 /// What a value may be.
@@ -185,7 +185,7 @@ impl TryFrom<String> for Target {
         };
         let point = match point {
             "the next try" => Point::NextTry,
-            "the refresh point" => Point::RefreshPoint,
+            "the refresh point" => Point::Refresh,
             _ => match point.strip_suffix(" left") {
                 Some(left) => left.parse().map(|Span(left)| Point::Left(left))?,
                 None => return Err(format!("`{text}` is no moment to go to")),
