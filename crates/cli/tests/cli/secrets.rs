@@ -10,6 +10,7 @@ mod forms;
 mod memory;
 mod misplaced;
 mod processes;
+mod shapes;
 mod tap;
 
 use rustix::process::Signal;
