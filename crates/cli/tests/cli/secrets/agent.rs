@@ -27,12 +27,12 @@ pub(super) fn start(home: &Home, sts: &Sts, tap: &Tap, format: &str) -> Agent {
 fn whatever_goes_wrong_no_secret_is_told_or_written() {
     std::thread::scope(|threads| {
         for faults in faults::all() {
-            threads.spawn(move || assert_discreet_with(faults));
+            threads.spawn(move || assert_discreet_with(&faults));
         }
     });
 }
 
-fn assert_discreet_with(faults: Faults) {
+fn assert_discreet_with(faults: &Faults) {
     let (home, sts) = (home_with_profiles(&["etl"]), Sts::short_lived(LIFETIME));
     let tap = Tap::before(&sts);
     let agent = start(&home, &sts, &tap, "text");

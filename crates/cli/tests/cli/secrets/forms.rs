@@ -13,6 +13,9 @@ const PIECE: usize = 20;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Known(Vec<(&'static str, String)>);
 
+/// A form's name, and these bytes in it.
+type Form = (&'static str, Vec<u8>);
+
 /// Where one was found. The secret itself is in no test's output either.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found {
@@ -55,7 +58,7 @@ impl Known {
         self.found(bytes, |piece| vec![("plain", piece.to_vec())])
     }
 
-    fn found(&self, bytes: &[u8], forms: fn(&[u8]) -> Vec<(&'static str, Vec<u8>)>) -> Vec<Found> {
+    fn found(&self, bytes: &[u8], forms: fn(&[u8]) -> Vec<Form>) -> Vec<Found> {
         let mut all = Vec::new();
         for (what, secret) in &self.0 {
             for piece in secret.as_bytes().chunks_exact(PIECE) {
@@ -76,7 +79,7 @@ impl Known {
 }
 
 /// How somebody may have written these bytes.
-fn forms(piece: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+fn forms(piece: &[u8]) -> Vec<Form> {
     let each =
         |form: &dyn Fn(u8) -> String| piece.iter().map(|byte| form(*byte)).collect::<String>();
     let escaped_unless = |is_plain: &dyn Fn(u8) -> bool, escape: &dyn Fn(u8) -> String| {

@@ -297,6 +297,7 @@ async fn of_agent(looks: &mut Looks) {
     measured.fetch().await.unwrap();
     looks.at("agent Measured", &measured);
     looks.at("agent Fetches", &fetches);
+    assert!(Probe::<Secret>::has_debug(), "the probe sees one");
     let keys = Probe::<credentials_file::Keys>::has_debug();
     looks.at_none("agent Keys", keys);
     let bound = agent::Agent::new().bind(vec![listener()]).unwrap();
@@ -334,7 +335,7 @@ fn named_only(looks: &mut Looks) {
         "core Counters" = core::Counters,
         "core Elapsed" = core::Elapsed,
         "core FailureKind" = core::FailureKind,
-        "core Fence" = core::Fence,
+        "core Fence" = Fence,
         "core Moment" = Moment,
         "core RefreshMode" = core::RefreshMode,
         "core RefreshPolicy" = RefreshPolicy,
