@@ -110,9 +110,11 @@ const DAY: i64 = 24 * HOUR;
 /// What is under way when all is well again is over after this: an attempt's own time, and a lease's.
 pub(crate) const SETTLES: i64 = 15 * SECOND;
 
-/// The longest pause that ENGINE.md allows after a failure (Retry-After's cap, 300 s), with room for
-/// what is under way before and after it.
-const CALM: i64 = 300 * SECOND + 3 * SETTLES;
+/// What a person mends is tried again after this long at the latest (ENGINE.md: 60 s ± 10 %).
+const LONGEST_PAUSE: i64 = 66;
+
+/// Retry-After is honoured for as long as this.
+const RETRY_AFTER_CAP: i64 = 300;
 
 // === impl Plan ===
 
@@ -128,7 +130,7 @@ impl Plan {
         // Until something has been refreshed, once or several times.
         let span = life * dice.between(60, 300) / 100 * SECOND;
         let roles = dice.between(1, 3);
-        let roles = (0..roles).map(|_| RolePlan::of(dice, life, span)).collect();
+        let roles: Vec<_> = (0..roles).map(|_| RolePlan::of(dice, life, span)).collect();
         let processes = dice.between(1, 4);
         let shares = dice.percent(70);
         let mut processes: Vec<_> = (0..processes).map(|_| ProcessPlan::of(dice, span)).collect();
@@ -137,13 +139,16 @@ impl Plan {
         }
         let last = processes.iter().map(ProcessPlan::is_through).max();
         let calm = last.unwrap_or(0).max(span) + SECOND;
+        let pauses = roles.iter().flat_map(|role| &role.spells).map(|spell| spell.what.pause());
+        // With room for what is under way before and after it.
+        let end = calm + pauses.max().unwrap_or(0) * SECOND + 3 * SETTLES;
         Self {
             roles,
             processes,
             store: shares.then(|| StorePlan::of(dice, span)),
             issuer_ahead: off(dice),
             calm,
-            end: calm + CALM,
+            end,
             span: span / SECOND,
         }
     }
@@ -208,6 +213,20 @@ impl<T: Copy> Spell<T> {
     /// What is so at that time, if anything.
     pub(crate) fn at(spells: &[Self], truth: i64) -> Option<T> {
         spells.iter().find(|spell| (spell.from..spell.to).contains(&truth)).map(|spell| spell.what)
+    }
+}
+
+// === impl Weather ===
+
+impl Weather {
+    /// For how long, in seconds, a source is left alone after it.
+    fn pause(self) -> i64 {
+        match self {
+            Self::Throttled(Some(after)) => {
+                i64::try_from(after).unwrap_or(i64::MAX).clamp(LONGEST_PAUSE, RETRY_AFTER_CAP)
+            }
+            _ => LONGEST_PAUSE,
+        }
     }
 }
 

@@ -178,6 +178,10 @@ impl<'a> Call<'a> {
         if let Some(wrong) = state.calls(who.process, who.role).begin(now) {
             state.broke(truth, who.process, format_args!("role {}: {wrong}", who.role));
         }
+        if let Some(other) = store::another_has_the_lease(&mut state, who, truth) {
+            let what = format_args!("asks for role {}, and {other} has the lease", who.role);
+            state.broke(truth, who.process, what);
+        }
         Self { who, truth }
     }
 

@@ -10,10 +10,11 @@ use rolekeeper::{
 use rolekeeper_core::{Elapsed, Fence, Lease, Sharing, Slot};
 
 use crate::{
+    calls::ERRAND,
     machine::nanos,
     plan::{Spell, StorePlan, StoreWeather},
     source::pause,
-    world::{State, Who},
+    world::{Granted, State, Who},
 };
 
 /// One process' way to it. The role is whichever it is asked for.
@@ -47,7 +48,10 @@ impl Store {
             Some(StoreWeather::LosesAnswers) => Some("store calls whose answer was lost"),
         };
         if let Some(told) = told {
-            self.0.world.state().tally.add(told);
+            let truth = self.0.truth();
+            let mut state = self.0.world.state();
+            state.tally.add(told);
+            state.troubles.insert(self.0.process, truth);
         }
         self.0.may_be_ambushed();
         pause(there).await;
@@ -72,6 +76,26 @@ impl Store {
 /// Under which a role's session is kept.
 pub(crate) fn key_of(role: usize) -> StoreKey {
     StoreKey::of("simulated").with("role", role.to_string()).build()
+}
+
+/// What there was of a lease that ends now.
+fn end(state: &mut State, key: &StoreKey, fence: Fence, truth: i64) -> Granted {
+    let Some(lease) = state.leases.get_mut(&(*key, fence)) else { return Granted::default() };
+    let was = *lease;
+    lease.to = lease.to.min(truth);
+    was
+}
+
+/// Whose lease on asking the source for this role goes on, if another than this process has it and
+/// has known of no trouble with the store: then nobody else asks.
+pub(crate) fn another_has_the_lease(state: &mut State, who: &Who, truth: i64) -> Option<usize> {
+    let key = key_of(who.role);
+    let fence = *state.last_leases.get(&key)?;
+    let lease = *state.leases.get(&(key, fence))?;
+    let had_trouble = state.troubles.get(&who.process).is_some_and(|at| truth - at < ERRAND);
+    let was_held_up = state.calls(who.process, who.role).held_up(truth).is_some();
+    let is_anothers = lease.process != who.process && truth < lease.to;
+    (is_anothers && !had_trouble && !was_held_up).then_some(lease.process)
 }
 
 fn slot<'a>(state: &'a mut State, key: &StoreKey) -> &'a mut Slot {
@@ -101,7 +125,9 @@ impl SessionStore for Store {
         Box::pin(self.call(move |state, truth| {
             let lease = slot(state, key).lease(Elapsed::from_nanos(truth), limit);
             if let Lease::Granted(fence) = lease {
-                state.leases.insert((*key, fence), (truth, truth + nanos(limit)));
+                let (to, process) = (truth + nanos(limit), self.0.process);
+                state.leases.insert((*key, fence), Granted { from: truth, to, process });
+                state.last_leases.insert(*key, fence);
             }
             state.tally.add(match lease {
                 Lease::Granted(_) => "leases granted",
@@ -117,8 +143,8 @@ impl SessionStore for Store {
         Box::pin(self.call(move |state, truth| {
             let is_renewed = slot(state, key).renew(Elapsed::from_nanos(truth), fence, limit);
             state.tally.add(if is_renewed { "leases renewed" } else { "leases lost" });
-            if let Some((_, end)) = state.leases.get_mut(&(*key, fence)).filter(|_| is_renewed) {
-                *end = truth + nanos(limit);
+            if let Some(lease) = state.leases.get_mut(&(*key, fence)).filter(|_| is_renewed) {
+                lease.to = truth + nanos(limit);
             }
             is_renewed
         }))
@@ -133,10 +159,11 @@ impl SessionStore for Store {
         let begun = self.0.truth();
         Box::pin(self.call(move |state, truth| {
             let at = Elapsed::from_nanos(truth);
-            let (granted, end) = state.leases.get(&(*id, fence)).copied().unwrap_or_default();
+            let lease = end(state, id, fence, truth);
             let arrived = at.before(age);
-            let is_over = truth >= end;
-            let arrived = if is_over { arrived.min(Elapsed::from_nanos(granted)) } else { arrived };
+            let is_over = truth >= lease.to;
+            let granted = Elapsed::from_nanos(lease.from);
+            let arrived = if is_over { arrived.min(granted) } else { arrived };
             let arrived = Moment { elapsed: arrived, ..Moment::default() };
             let dated = issued.clone().with_arrived(arrived);
             let is_saved = slot(state, id).save(at, fence, dated);
@@ -159,6 +186,7 @@ impl SessionStore for Store {
         pause: Duration,
     ) -> Answer<'a, bool> {
         Box::pin(self.call(move |state, truth| {
+            end(state, key, fence, truth);
             slot(state, key).cool(Elapsed::from_nanos(truth), fence, failure.clone(), pause)
         }))
     }
@@ -166,7 +194,10 @@ impl SessionStore for Store {
     fn release(&self, key: &StoreKey, fence: Fence) {
         // Who was killed says nothing any more.
         if self.0.host.is_alive() {
-            slot(&mut self.0.world.state(), key).release(fence);
+            let truth = self.0.truth();
+            let mut state = self.0.world.state();
+            end(&mut state, key, fence, truth);
+            slot(&mut state, key).release(fence);
         }
     }
 

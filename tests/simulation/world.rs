@@ -28,8 +28,11 @@ pub(crate) struct State {
     /// By the number in their access key ids.
     pub(crate) sessions: Vec<Issue>,
     pub(crate) slots: HashMap<StoreKey, Slot>,
-    /// Of each lease: when it was granted, and when it ends.
-    pub(crate) leases: HashMap<(StoreKey, Fence), (i64, i64)>,
+    pub(crate) leases: HashMap<(StoreKey, Fence), Granted>,
+    /// The last lease of a session.
+    pub(crate) last_leases: HashMap<StoreKey, Fence>,
+    /// When a process last had trouble with the store.
+    pub(crate) troubles: HashMap<usize, i64>,
     /// Of each process that ever was, and each of its roles.
     pub(crate) calls: HashMap<(usize, usize), Calls>,
     /// How long a process' last look into the store took.
@@ -39,6 +42,14 @@ pub(crate) struct State {
     pub(crate) tally: Tally,
     history: Option<Vec<String>>,
     broken: Option<String>,
+}
+
+/// A lease, from when to when, and whose.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Granted {
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    pub(crate) process: usize,
 }
 
 /// A session, as its issuer knows it; times in nanoseconds since the world began.
@@ -75,6 +86,8 @@ impl World {
             sessions: Vec::new(),
             slots: HashMap::new(),
             leases: HashMap::new(),
+            last_leases: HashMap::new(),
+            troubles: HashMap::new(),
             calls: HashMap::new(),
             loads: HashMap::new(),
             ambushes: HashMap::new(),
