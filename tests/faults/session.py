@@ -11,6 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
+# Seconds. STS tells its time in whole ones, and an answer has been on its way for a moment: to
+# which second a session ends is known no better than that.
+GRAIN = 1.0
+
+
 @dataclass(frozen=True)
 class Session:
     """Prints as its key id: its secrets are in no test's output."""
@@ -67,7 +72,7 @@ class Read:
     @property
     def is_dead(self) -> bool:
         """It had ended before it was asked for."""
-        return self.session is not None and self.session.is_dead_at(self.sent)
+        return self.session is not None and self.session.is_dead_at(self.sent - GRAIN)
 
 
 def unix(expiration: str) -> float:
