@@ -305,8 +305,17 @@ def _classify_refusal(exc: BaseException) -> Sorted:
     message = str(refusal.get("Message") or "")
     kind, hint = sort_sts_code(code, message, int(about.get("HTTPStatusCode") or 0))
     retry_after = _retry_after(headers.get("retry-after"))
-    text = _one_line(message or "the service gave no reason")
+    text = _one_line(_without_what_was_signed(message) or "the service gave no reason")
     return _BY_KIND[kind].kind, text, code, hint, retry_after
+
+
+def _without_what_was_signed(message: str) -> str:
+    """Of a signature that it finds wrong a service may say back all that was signed, the session
+    token among it. Its first words say enough."""
+    lower = message.lower()
+    said_back = ("the canonical string", "the string-to-sign", "x-amz-security-token")
+    begins = [lower.find(words) for words in said_back]
+    return message[: min((at for at in begins if at >= 0), default=len(message))].rstrip()
 
 
 def _botocore_names(exc: BaseException) -> Iterator[str]:
