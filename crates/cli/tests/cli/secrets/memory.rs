@@ -8,7 +8,11 @@ use std::{
 
 use rustix::process::Signal;
 
-use super::{Known, Tap, agent::LIFETIME, talkative};
+use super::{
+    Known, Tap,
+    agent::{LIFETIME, wait_for_session},
+    talkative,
+};
 use crate::support::{ANY_PORT, Agent, Home, Sts, home_with_profiles, invocation, wait_for};
 
 /// Sessions that are replaced before anybody looks.
@@ -95,6 +99,8 @@ fn in_memory_is_no_session_that_was_replaced_or_let_go() {
     let tap = Tap::before(&sts);
     let command = invocation(&home, &sts, &["-vv", "--config", "agent.toml"]);
     let mut agent = Agent::of(&home, tap.under(talkative(command)));
+    wait_for_session(&agent, "etl");
+    wait_for_session(&agent, "audit");
     let refreshed = |role: &str| {
         let before = agent.key_id(role);
         wait_for("the next session", || (agent.key_id(role) != before).then_some(()));
