@@ -5,6 +5,11 @@
 //! whatever Rust stands on that thread's stack. So at exit, [`close`] lets nobody of ours in any
 //! more and waits until those inside are out; and functions of Python's run on threads of Python's
 //! own, which have no Rust on their stack.
+//!
+//! CPython up to 3.11 also leaves a forked child hanging whose parent had a thread that was just
+//! becoming known to the interpreter, which takes a lock before the thread has its turn. So a thread
+//! of ours enters as part of its [`Work`], which a fork waits for: whoever forks waits with the
+//! interpreter released, and could not fork either while somebody else keeps it.
 
 use std::{
     future::Future,
@@ -36,8 +41,9 @@ const BEAT: Duration = Duration::from_millis(50);
 const CLOSING_BEATS: u32 = 40;
 
 /// How long a fork waits for threads of ours, which rest most of the time: reading the root
-/// certificates, once a process, takes them longest.
-const FORK_PATIENCE: Duration = Duration::from_secs(1);
+/// certificates, once a process, takes them longest, on a busy machine a second. What is not done
+/// by then stands still, as does somebody's clock that waits for this very fork.
+const FORK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A stack for a loop that hands a function over.
 const STACK_BYTES: usize = 128 * 1024;
@@ -82,7 +88,8 @@ impl Starting {
     }
 }
 
-/// Runs `work` in the interpreter, for threads of ours; `None` once its end has begun.
+/// Runs `work` in the interpreter, for threads of ours that are at [`Work`]; `None` once its end has
+/// begun.
 pub(crate) fn attach<R>(work: impl FnOnce(Python<'_>) -> R) -> Option<R> {
     let _inside = Inside::enter()?;
     Python::try_attach(work)
@@ -98,6 +105,7 @@ pub(crate) fn call_apart(
         .name("rolekeeper-python".into())
         .stack_size(STACK_BYTES)
         .spawn(move || {
+            let _working = Work::begin();
             let inside = Inside::enter()?;
             Python::try_attach(|py| {
                 let started = which(py).and_then(|call| start_thread(py, &inside, call));
@@ -136,29 +144,35 @@ pub(crate) fn wait<T: Send>(py: Python<'_>, future: impl Future<Output = T> + Se
         let mut future = Box::pin(future);
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut context = Context::from_waker(&waker);
-        loop {
+        let outcome = loop {
             let working = Work::begin();
             if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
-                return Ok(value);
+                break Ok(value);
             }
             drop(working);
             if !may_stay() {
-                return Err(shutting_down());
+                break Err(shutting_down());
             }
             thread::park_timeout(BEAT);
-            if is_main {
-                // Signals are handled by the main thread alone, which the interpreter waits for.
-                Python::attach(|py| py.check_signals())?;
-            }
+            // Signals are handled by the main thread alone, which the interpreter waits for.
+            let heard = if is_main { Python::attach(|py| py.check_signals()) } else { Ok(()) };
             if process::id() != pid {
                 // Dropping what the parent waited for could need a lock of the parent's.
                 std::mem::forget(future);
+                heard?;
                 return Err(pyo3::exceptions::PyRuntimeError::new_err(
                     "a signal handler forked while its thread waited for a session: the child has \
                      to ask again",
                 ));
             }
-        }
+            if let Err(raised) = heard {
+                break Err(raised);
+            }
+        };
+        // What it held may be the last of its kind, and have locks to pass on its way out.
+        let _working = Work::begin();
+        drop(future);
+        outcome
     })
 }
 

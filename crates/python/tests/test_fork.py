@@ -24,6 +24,11 @@ def test_children_forked_without_pause_all_read(source: str) -> None:
     succeeds("forks.py", "storm", source, "200", limit=120)
 
 
+def test_no_child_hangs_whose_parent_calls_functions_all_the_time() -> None:
+    """CPython up to 3.11 forks with a lock of its own taken, if a thread enters at that moment."""
+    succeeds("forks.py", "among_callbacks", "function", "300", limit=120)
+
+
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("delay", [0.002, 0.005, 0.01, 0.02, 0.04])
 def test_a_fork_within_the_very_first_fetch_leaves_nothing_half_made(

@@ -189,6 +189,24 @@ def storm(source: Any) -> None:
     works_alone(keeper)
 
 
+def among_callbacks(source: Any) -> None:
+    """Forks without pause, while functions of Python's are called on ever new threads."""
+    keepers = [source.keeper(observer=lambda event: None) for _ in range(4)]
+    done = threading.Event()
+
+    def refresh(keeper: Kept) -> None:
+        while not done.is_set():
+            keeper._refresh_now()
+
+    others = [in_background(lambda keeper=keeper: refresh(keeper)) for keeper in keepers]
+    for _ in range(int(sys.argv[3])):
+        Child(lambda: None).succeeds()
+    done.set()
+    for other in others:
+        other.join(10)
+        assert not other.is_alive(), "a thread of the parent hangs"
+
+
 def at_the_start(source: Any) -> None:
     """Forks within the first fetch that this process ever makes, where much is set up."""
     keeper = source.keeper()
