@@ -1,28 +1,5 @@
-//! Any text as a configuration file.
+//! See the module of the same name.
 
 #![no_main]
 
-use std::path::Path;
-
-use libfuzzer_sys::fuzz_target;
-use rolekeeper_agent::config::Config;
-
-fuzz_target!(|text: &str| {
-    match Config::from_toml(text, Path::new("agent.toml")) {
-        Ok(config) => {
-            assert!(!config.roles.is_empty() && config.check().is_empty());
-            for line in config.summary() {
-                assert!(!line.is_empty());
-            }
-        }
-        Err(problems) => {
-            assert!(!problems.is_empty());
-            let lines = text.split('\n').count();
-            for problem in problems {
-                assert!(problem.line.is_none_or(|line| (1..=lines).contains(&line)), "{problem}");
-                assert!(!problem.to_string().contains('\n'), "{problem:?}");
-                assert!(problem.hint.is_none_or(|hint| !hint.contains('\n')));
-            }
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| rolekeeper_fuzz::configuration::run(input));

@@ -25,7 +25,7 @@ mod error;
 mod events;
 pub mod fork;
 mod futures;
-#[cfg(fuzzing)]
+#[cfg(feature = "__fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod keyring;

@@ -15,7 +15,7 @@
 
 pub(crate) mod aws_cache;
 mod file;
-#[cfg(fuzzing)]
+#[cfg(feature = "__fuzzing")]
 pub(crate) mod fuzzing;
 mod key;
 mod memory;

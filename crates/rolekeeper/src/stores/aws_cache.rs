@@ -17,6 +17,8 @@ use std::{env, path::PathBuf};
 use super::{StoreError, named::no_home};
 
 pub(crate) use cached::AwsCached;
+#[cfg(feature = "__fuzzing")]
+pub(super) use entry::{read, write};
 pub(crate) use key::Arguments;
 pub use key::AwsCacheKey;
 

@@ -78,12 +78,30 @@ struct Inner {
 }
 
 /// What an address is told as, or why it is none.
-#[cfg(fuzzing)]
+#[cfg(feature = "__fuzzing")]
 pub(super) fn address_of(text: &str) -> Result<String, String> {
     match Address::parse(text) {
         Ok(address) => Ok(address.to_string()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// What an answer is taken for, to whichever question it comes.
+#[cfg(feature = "__fuzzing")]
+pub(super) fn read_answer(sealer: Sealer, key: &StoreKey, answer: &[u8]) {
+    let store = RedisStore::open("redis://127.0.0.1", sealer);
+    let (Ok(store), Ok(value)) = (store, ::redis::parse_redis_value(answer)) else { return };
+    let (store, limit) = (&store.0, Duration::from_secs(60));
+    if let Ok(Some((sealed, age))) = store.read::<Option<(Vec<u8>, u64)>>(value.clone()) {
+        assert!(store.opened(key, &sealed, age).is_none());
+    }
+    let leased = store.read(value.clone()).and_then(|parts| store.lease_of(key, limit, parts));
+    match leased {
+        Ok(Lease::Taken { left }) => assert!(left.is_none_or(|left| left <= limit)),
+        Ok(Lease::Cooling { .. }) => panic!("a failure that nobody with the key has told"),
+        Ok(_) | Err(_) => {}
+    }
+    let _ = store.read::<bool>(value);
 }
 
 // === impl RedisStore ===

@@ -33,7 +33,7 @@ struct User {
 }
 
 /// `None`: it makes no sense.
-pub(super) fn read(text: &[u8]) -> Option<Issued> {
+pub(in crate::stores) fn read(text: &[u8]) -> Option<Issued> {
     let Answer { credentials: given, assumed_role_user } = serde_json::from_slice(text).ok()?;
     let is_empty = |text: &str| text.trim().is_empty();
     if is_empty(&given.access_key_id)
@@ -55,7 +55,7 @@ pub(super) fn read(text: &[u8]) -> Option<Issued> {
 }
 
 /// With this for its end.
-pub(super) fn write(issued: &Issued, expiration: WallTime) -> Zeroizing<Vec<u8>> {
+pub(in crate::stores) fn write(issued: &Issued, expiration: WallTime) -> Zeroizing<Vec<u8>> {
     let Issued { credentials, account_id, assumed_role_arn, .. } = issued;
     written(&Answer {
         credentials: Given {
