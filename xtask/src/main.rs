@@ -6,13 +6,16 @@
 mod bench;
 mod compare;
 mod faults;
+mod fuzz;
 mod matrix;
 mod package;
 mod programs;
 mod python;
 mod races;
+mod reproduce;
 mod shell;
 mod soak;
+mod supply;
 mod test;
 mod wheel;
 
@@ -30,7 +33,12 @@ cargo xtask COMMAND
            --quick shows that it works
   faults   services, networks and systems that fail; writes the table of docs/reliability.md
   wheel    the Python package, with the command in it; into target/wheels
+  fuzz     [TARGET] [SECONDS] the parsers of outside bytes, fed by libFuzzer: a minute each, if
+           nothing else is said
+  supply   licences, sources, duplicates, pinned versions, bills of materials (target/sbom);
+           `supply reproduce` builds what is shipped twice, and compares
   races    the concurrent parts on real threads, watched by ThreadSanitizer
+  leaks    what a process weighs after ten million reads and ten thousand refreshes
   soak     [SEEDS] the keyring in a million simulated worlds, or as many as are said";
 
 fn main() -> ExitCode {
@@ -44,6 +52,8 @@ fn main() -> ExitCode {
         ["compare", ref rest @ ..] => compare::run(rest),
         ["faults"] => faults::write(),
         ["wheel"] => wheel::build().map(|wheel| shell::say(&format!("\n{}", wheel.display()))),
+        ["fuzz", ref rest @ ..] => fuzz::run(rest),
+        ["supply", ref rest @ ..] => supply::run(rest),
         ["races"] => races::run(),
         ["soak"] => soak::run(None),
         ["soak", seeds] => soak::run(Some(seeds)),

@@ -89,6 +89,13 @@ pub(crate) const FAULTS: Environment = Environment {
     prefers: ANY,
 };
 
+/// What looks at where everything comes from.
+pub(crate) const SUPPLY: Environment = Environment {
+    folder: "python/supply",
+    requirements: "xtask/requirements/supply.txt",
+    prefers: ANY,
+};
+
 const ANY: &str = "python3";
 
 // === impl Environment ===

@@ -36,6 +36,15 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// The machine that rustc builds for by itself.
+pub(crate) fn host() -> Outcome<String> {
+    let told = Command::new("rustc").arg("-vV").output();
+    let told = told.map_err(|error| format!("cannot start rustc: {error}"))?;
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    let host = told.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| "rustc tells no host".to_owned())
+}
+
 /// Runs it to its end, its output shown.
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let words = words(command);
