@@ -2,6 +2,7 @@
 //! readers do the work themselves.
 
 use std::{
+    sync::mpsc,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -174,9 +175,17 @@ impl Face for Threads {
     }
 
     fn come(&mut self, readers: u64) {
+        // A reader's deadline counts from when it comes.
+        let (tell, told) = mpsc::channel();
         for _ in 0..readers {
-            let credentials = self.credentials.clone();
-            self.readers.push(thread::spawn(move || outcome(credentials.blocking_get())));
+            let (credentials, tell) = (self.credentials.clone(), tell.clone());
+            self.readers.push(thread::spawn(move || {
+                let _ = tell.send(());
+                outcome(credentials.blocking_get())
+            }));
+        }
+        for _ in 0..readers {
+            told.recv_timeout(FAR_TOO_LONG).expect("a reader comes");
         }
         wait_until("a call hangs", || self.script.hangs_since().is_some());
         thread::sleep(A_MOMENT);
