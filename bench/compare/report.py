@@ -108,8 +108,13 @@ def machine(load_before: str) -> list[tuple[str, str]]:
 
 def read(folder: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """The parts, and why others failed."""
-    parts = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))]
+    parts = []
     failed = {file.stem: file.read_text(encoding="utf-8") for file in folder.glob("*.failed")}
+    for file in sorted(folder.glob("*.json")):
+        try:
+            parts.append(json.loads(file.read_text(encoding="utf-8")))
+        except ValueError as error:
+            failed[file.stem] = f"what it printed is no JSON: {error}"
     return parts, failed
 
 
