@@ -65,6 +65,11 @@ class Proxy:
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
 
+    @property
+    def is_idle(self) -> bool:
+        with self._lock:
+            return not self._open
+
     def __enter__(self) -> Self:
         return self
 

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-
 # Seconds. STS tells its time in whole ones, and an answer has been on its way for a moment: to
 # which second a session ends is known no better than that.
 GRAIN = 1.0

@@ -143,8 +143,11 @@ def test_a_program_without_descriptors_has_its_session(
     proxy = through_a_proxy(world, LIFE)
     wheel = Wheel(world, "prlimit", "--nofile=256:256")
     wheel.first()
-    wheel.tell("exhaust")
+    # The next fetch needs a connection of its own, and the old one's descriptor is taken too.
     proxy.cut()
+    wait_for("connections to be closed", lambda: proxy.is_idle)
+    time.sleep(0.5)
+    wheel.tell("exhaust")
     old = wheel.first()
     with Watch(wheel) as watch:
         # Its refresh point, at a quarter of its life, has gone by.
