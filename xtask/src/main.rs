@@ -6,6 +6,7 @@
 mod bench;
 mod compare;
 mod faults;
+mod leaks;
 mod fuzz;
 mod matrix;
 mod package;
@@ -37,6 +38,7 @@ cargo xtask COMMAND
            nothing else is said
   supply   licences, sources, duplicates, pinned versions, bills of materials (target/sbom);
            `supply reproduce` builds what is shipped twice, and compares
+  leaks    what a process weighs after ten million reads and ten thousand refreshes
   races    the concurrent parts on real threads, watched by ThreadSanitizer
   leaks    what a process weighs after ten million reads and ten thousand refreshes
   soak     [SEEDS] the keyring in a million simulated worlds, or as many as are said";
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         ["wheel"] => wheel::build().map(|wheel| shell::say(&format!("\n{}", wheel.display()))),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
         ["supply", ref rest @ ..] => supply::run(rest),
+        ["leaks"] => leaks::run(),
         ["races"] => races::run(),
         ["soak"] => soak::run(None),
         ["soak", seeds] => soak::run(Some(seeds)),

@@ -1,0 +1,122 @@
+"""``many_reads.py READS REFRESHES``: so many reads over so many refreshes, of both kinds of sources.
+What the process holds is told ten times on the way, and must be the same from the first to the last.
+
+Resident memory is told, and judged only by whoever asks for enough reads for it to show.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from forks import Function, Native
+from keepers import Kept, threads, until
+
+PARTS = 10
+
+# One refresh in so many fails.
+FAILS_EACH = 25
+
+# Python objects: some caches fill slowly. What leaks one object for each refresh, or for each
+# thousand reads, is far beyond.
+SLACK = 40
+
+
+class Weight:
+    """What the process holds while nothing is going on."""
+
+    def __init__(self, keepers: list[Kept], functions: list[Callable[..., Any]]) -> None:
+        # Threads of callbacks are done a moment after what they have brought.
+        until(lambda: "rolekeeper-python" not in threads() and python_threads() == 1)
+        gc.collect()
+        self.objects = len(gc.get_objects())
+        self.blocks = sys.getallocatedblocks()
+        self.references = sum(map(sys.getrefcount, [*keepers, *functions]))
+        self.threads = len(threads())
+        self.resident_kib = resident_kib()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.resident_kib} KiB  {self.blocks} blocks  {self.objects} objects  "
+            f"{self.references} references  {self.threads} threads"
+        )
+
+
+def python_threads() -> int:
+    return len(sys._current_frames())
+
+
+def resident_kib() -> int:
+    with open("/proc/self/status") as status:
+        line = next(line for line in status if line.startswith("VmRSS:"))
+    return int(line.split()[1])
+
+
+def read(keeper: Kept, count: int) -> None:
+    ready = keeper.get_frozen_credentials
+    for _ in itertools.repeat(None, count):
+        ready()
+
+
+def refresh(keeper: Kept, source: Any, number: int) -> None:
+    if isinstance(source, Function) and number % FAILS_EACH == 0:
+        source.fetcher.fails = True
+        try:
+            keeper._refresh_now()
+        except Exception:
+            source.fetcher.fails = False
+        else:
+            raise AssertionError("the source fails, and nobody was told")
+    keeper._refresh_now()
+
+
+def parts(reads: int, refreshes: int) -> Iterator[Weight]:
+    events: list[str] = []
+
+    def observer(event: Any) -> None:
+        events[:] = [event.kind, event.name, str(event.error)]
+
+    sources = [Function(), Native()]
+    fails_when_told(sources[0])
+    keepers = [source.keeper(observer=observer) for source in sources]
+    for part in range(PARTS):
+        for number in range(refreshes // PARTS // 2):
+            for keeper, source in zip(keepers, sources, strict=True):
+                refresh(keeper, source, number)
+                read(keeper, reads // refreshes)
+                keeper.rejected("ASIASOMEBODYELSE")
+        weight = Weight(keepers, [observer, sources[0].fetcher])
+        print(f"{100 * (part + 1) // PARTS:3} %  {weight}", flush=True)
+        yield weight
+
+
+def fails_when_told(source: Function) -> None:
+    fetch = source.fetcher.__call__
+
+    def fetch_or_fail() -> Any:
+        if source.fetcher.fails:
+            raise ConnectionError("down for once")
+        return fetch()
+
+    source.fetcher.fails = False
+    source.keeper = lambda **options: Kept(_callback(fetch_or_fail), **options)
+
+
+def _callback(function: Callable[[], Any]) -> Any:
+    from rolekeeper._rolekeeper import Source
+
+    return Source.callback("function", function)
+
+
+if __name__ == "__main__":
+    began = time.monotonic()
+    first, *rest = parts(int(sys.argv[1]), int(sys.argv[2]))
+    last = rest[-1]
+    assert last.threads <= first.threads, "threads are left over"
+    assert last.references == first.references, "references are left over"
+    assert last.objects - first.objects < SLACK, "objects are left over"
+    assert last.blocks - first.blocks < SLACK, "blocks are left over"

@@ -1,0 +1,146 @@
+//! `cargo xtask leaks`: what a process weighs after ten million reads and ten thousand refreshes. It
+//! prints the figures, and fails where something is left over.
+//!
+//! | what | with what | how much of it |
+//! |---|---|---|
+//! | the library, by itself | resident memory, ten times on the way | all |
+//! | the library | heaptrack: what is on the heap at the end and was at most, for a tenth of it and all | all |
+//! | the library | valgrind's memcheck: what nobody knows of any more | a thousandth of it, for its speed |
+//! | the wheel, a function's sessions and a sandbox's | resident memory, Python's objects, blocks and references | all |
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::{
+    package, programs, python,
+    shell::{self, Outcome, cargo},
+    wheel,
+};
+
+const READS: u64 = 10_000_000;
+const REFRESHES: u64 = 10_000;
+
+/// What memcheck, which is some fifty times slower, gets through in a minute or two.
+const UNDER_VALGRIND: [u64; 2] = [READS / 100, REFRESHES / 50];
+
+/// From the first tenth to the last, resident memory may grow by so much: a page here and there that
+/// was never touched before. One byte lost for each read would be fifteen times that.
+const LARGEST_GROWTH_KIB: u64 = 600;
+
+const DEBIAN: &[&str] = &["heaptrack", "valgrind"];
+
+pub(crate) fn run() -> Outcome {
+    let needs = [("heaptrack", "--version"), ("valgrind", "--version")];
+    let missing = programs::missing_after_install(&needs, DEBIAN);
+    // As the tests are built, so that nothing is built anew.
+    shell::run(&mut cargo(&["build", "--workspace", "--locked", "--examples"]))?;
+    let program = shell::target().join("debug/examples/many_reads");
+    by_itself(Command::new(&program).args(words([READS, REFRESHES])))?;
+    match &missing {
+        None => {
+            under_heaptrack(&program)?;
+            under_valgrind(&program)?;
+        }
+        Some(missing) => shell::say(&format!("NOT RUN  heaptrack and valgrind: {missing}")),
+    }
+    let wheel = wheel::build()?;
+    let venv = python::NEWEST.ready()?;
+    venv.install_wheel(&wheel)?;
+    let script = shell::root().join("crates/python/tests/programs/many_reads.py");
+    by_itself(package::elsewhere(&venv, "python")?.arg(script).args(words([READS, REFRESHES])))?;
+    match missing {
+        None => shell::say("\nok  nothing is left over"),
+        Some(_) => shell::say("\nok  resident memory stays; the heap was NOT looked at"),
+    }
+    Ok(())
+}
+
+fn words(numbers: [u64; 2]) -> [String; 2] {
+    numbers.map(|number| number.to_string())
+}
+
+/// What it prints, which must be well.
+fn output(command: &mut Command) -> Outcome<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let run = command.stdin(Stdio::null()).output();
+    let run = run.map_err(|error| format!("cannot start {name}: {error}"))?;
+    let told = String::from_utf8_lossy(&run.stdout).into_owned();
+    if run.status.success() {
+        return Ok(told);
+    }
+    let why = String::from_utf8_lossy(&run.stderr).into_owned();
+    Err(format!("{name} failed ({}): {told}{why}", run.status))
+}
+
+/// Its resident memory doesn't grow from the first tenth of its work to the last.
+fn by_itself(command: &mut Command) -> Outcome {
+    let told = output(command)?;
+    shell::say(&told);
+    let weights: Vec<u64> = told.lines().filter_map(kib).collect();
+    let (Some(first), Some(last), 10) = (weights.first(), weights.last(), weights.len()) else {
+        return Err(format!("{} weights were told, not 10", weights.len()));
+    };
+    if last.saturating_sub(*first) > LARGEST_GROWTH_KIB {
+        return Err(format!("it grew from {first} to {last} KiB"));
+    }
+    Ok(())
+}
+
+/// The number before `KiB`.
+fn kib(line: &str) -> Option<u64> {
+    line.split_once(" KiB")?.0.rsplit(' ').next()?.parse().ok()
+}
+
+/// What is on the heap at the end is a few things made once, the same for a tenth of the work and for
+/// all of it.
+fn under_heaptrack(program: &Path) -> Outcome {
+    let mut left = Vec::new();
+    for share in [10, 1] {
+        let file = shell::target().join(format!("heaptrack-{share}"));
+        let mut tracked = Command::new("heaptrack");
+        tracked.arg("--output").arg(&file).arg(program);
+        output(tracked.args(words([READS / share, REFRESHES / share])))?;
+        let file = written(&file)?;
+        let mut print = Command::new("heaptrack_print");
+        let told = output(print.args(["--shorten-templates", "1", "--file"]).arg(&file))?;
+        let summary = told.lines().filter(|line| {
+            ["calls to allocation functions", "peak heap memory", "total memory leaked"]
+                .iter()
+                .any(|start| line.starts_with(start))
+        });
+        for line in summary {
+            shell::say(&format!("heaptrack, {} reads: {line}", READS / share));
+        }
+        let leaked = told.lines().find_map(|line| line.strip_prefix("total memory leaked: "));
+        left.push(leaked.ok_or("heaptrack_print tells of no leaked memory")?.to_owned());
+        let _ = fs::remove_file(file);
+    }
+    if left[0] != left[1] {
+        return Err(format!("on the heap at the end: {} after a tenth, then {}", left[0], left[1]));
+    }
+    Ok(())
+}
+
+/// heaptrack adds the name of its compression.
+fn written(file: &Path) -> Outcome<PathBuf> {
+    let named = |ending: &str| PathBuf::from(format!("{}.{ending}", file.display()));
+    let mut endings = ["zst", "gz"].into_iter().map(named);
+    endings.find(|path| path.exists()).ok_or_else(|| "heaptrack wrote nothing".to_owned())
+}
+
+/// Nothing on the heap that no pointer leads to any more.
+fn under_valgrind(program: &Path) -> Outcome {
+    let mut checked = Command::new("valgrind");
+    checked.args(["--leak-check=full", "--errors-for-leak-kinds=definite,indirect"]);
+    checked.args(["--error-exitcode=1", "--log-fd=1"]).arg(program);
+    let told = output(checked.args(words(UNDER_VALGRIND)))?;
+    let figures = ["definitely lost", "indirectly lost", "no leaks are possible", "ERROR SUMMARY"];
+    for line in told.lines().filter(|line| figures.iter().any(|figure| line.contains(figure))) {
+        let (_, figure) = line.rsplit_once("== ").unwrap_or(("", line));
+        shell::say(&format!("valgrind, {} reads: {}", UNDER_VALGRIND[0], figure.trim()));
+    }
+    Ok(())
+}
