@@ -60,9 +60,9 @@ def test_nobody_notices_a_network_that_fails(
     memory = most_memory(kept.program.pid)
     with Watch(kept) as watch:
         proxy.becomes(way)
-        wait_for("somebody to notice", lambda: proxy.taken or proxy.carried)
         old = kept.read().session
         assert old
+        wait_for("somebody to notice", lambda: proxy.taken or proxy.carried)
         time.sleep(FAULT)
         found = kept.read().session
         assert found and found.key == old.key, "nothing comes through"

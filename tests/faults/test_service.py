@@ -54,15 +54,17 @@ def test_nobody_notices_an_outage_that_is_shorter_than_a_session(
     with Watch(kept) as watch:
         before = sandbox.counts()
         sandbox.set_faults(only=["AssumeRole"], **MISBEHAVIOURS[misbehaviour])
+        old = kept.read().session
+        assert old
         hangs = misbehaviour == "never answers"
         if hangs:
             # A call that hangs is counted when it is let go.
             time.sleep(LIFE * 0.4)
         else:
             wait_for("somebody to notice", lambda: world.fetches() > before.calls("AssumeRole"))
-        old = kept.read().session
-        assert old
         time.sleep(OUTAGE)
+        found = kept.read().session
+        assert found and found.key == old.key, "there is nothing to replace it"
         calls = world.fetches() - before.calls("AssumeRole")
         sandbox.clear_faults()
         _, took = kept.fresh(than=old)
