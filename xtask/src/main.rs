@@ -6,8 +6,8 @@
 mod bench;
 mod compare;
 mod faults;
-mod leaks;
 mod fuzz;
+mod leaks;
 mod matrix;
 mod package;
 mod programs;
