@@ -38,7 +38,6 @@ cargo xtask COMMAND
            nothing else is said
   supply   licences, sources, duplicates, pinned versions, bills of materials (target/sbom);
            `supply reproduce` builds what is shipped twice, and compares
-  leaks    what a process weighs after ten million reads and ten thousand refreshes
   races    the concurrent parts on real threads, watched by ThreadSanitizer
   leaks    what a process weighs after ten million reads and ten thousand refreshes
   soak     [SEEDS] the keyring in a million simulated worlds, or as many as are said";
@@ -56,8 +55,8 @@ fn main() -> ExitCode {
         ["wheel"] => wheel::build().map(|wheel| shell::say(&format!("\n{}", wheel.display()))),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
         ["supply", ref rest @ ..] => supply::run(rest),
-        ["leaks"] => leaks::run(),
         ["races"] => races::run(),
+        ["leaks"] => leaks::run(),
         ["soak"] => soak::run(None),
         ["soak", seeds] => soak::run(Some(seeds)),
         ["help" | "--help" | "-h"] => {
