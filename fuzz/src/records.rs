@@ -1,6 +1,10 @@
 //! Any bytes as what a store holds. The first byte chooses how they are read.
 
-use std::{fs, path::PathBuf, sync::OnceLock};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use rolekeeper::{
     fuzzing, private_file,
@@ -51,7 +55,7 @@ fn in_files(bytes: &[u8]) {
     }
 }
 
-fn private(path: &PathBuf, bytes: &[u8]) {
+fn private(path: &Path, bytes: &[u8]) {
     private_file::create(path, bytes).expect("a folder that can be written");
 }
 

@@ -147,8 +147,8 @@ fn start(binaries: &Path, target: &str, seconds: u32) -> Outcome<Run> {
 /// The figures of the last line that has them:
 /// `#2048 pulse cov: 812 ft: 1530 corp: 97/12Kb lim: 4096 exec/s: 1024 rss: 240Mb`.
 fn told(log: &str) -> Told {
-    let lines = log.lines().filter(|line| line.starts_with('#') && line.contains(" cov: "));
-    let Some(last) = lines.last() else { return Told::default() };
+    let mut lines = log.lines().filter(|line| line.starts_with('#') && line.contains(" cov: "));
+    let Some(last) = lines.next_back() else { return Told::default() };
     let words: Vec<_> = last.split_whitespace().collect();
     let number = |text: &str| {
         let digits =
@@ -171,10 +171,13 @@ fn told(log: &str) -> Told {
 /// What it was, and how to see it again.
 fn finding(run: &Run, log: &str, binaries: &Path) -> String {
     let Run { target, log: path, findings, .. } = run;
-    let why = log.lines().find(|line| line.contains("panicked at") || line.contains("ERROR: "));
+    // What was said stands in the line below.
+    let is_why = |line: &&str| line.contains("panicked at") || line.contains("ERROR: ");
+    let why: Vec<_> = log.lines().skip_while(|line| !is_why(line)).take(2).collect();
+    let why = if why.is_empty() { "it has ended by itself".to_owned() } else { why.join(" ") };
     let written = "Test unit written to ";
     let input = log.lines().find_map(|line| Some(line.split_once(written)?.1.trim()));
-    let (why, binary) = (why.unwrap_or("it has ended by itself").trim(), binaries.join(target));
+    let (why, binary) = (why.trim(), binaries.join(target));
     match input {
         Some(input) => format!(
             "{target}: {why}\n  replay it: {} {input}\n  and keep it: cp {input} fuzz/seeds/{target}/",
