@@ -14,6 +14,7 @@ mod events;
 #[path = "../../src/futures.rs"]
 pub(crate) mod futures;
 #[allow(dead_code, unreachable_pub, reason = "the library uses the rest")]
+#[allow(clippy::default_constructed_unit_structs, reason = "the library's clock is no unit")]
 #[path = "../../src/keyring.rs"]
 mod keyring;
 #[path = "random_orders/keyrings.rs"]

@@ -1,6 +1,6 @@
 //! In the place of the library's `stores.rs`.
 
-#[allow(dead_code, reason = "the library uses the rest")]
+#[allow(dead_code, unreachable_pub, reason = "the library uses the rest")]
 #[path = "../../../src/stores/memory.rs"]
 mod memory;
 #[allow(dead_code, unreachable_pub, reason = "the library uses the rest")]
