@@ -92,39 +92,47 @@ impl<'a> Reader<'a> {
         Self { seen, profiles, endpoint, prompt, sts: None, visited: Vec::new(), first: None }
     }
 
-    /// What the profile `name` means.
+    /// What the profile `name` means. A failure's message is one line, whatever a value is that it
+    /// shows: one that goes on in the next line of the file has that line's end in it.
     pub(super) fn read(&mut self, name: String) -> Reading<'_> {
         Box::pin(async move {
-            let Some(section) = self.profiles.get_profile(&name) else {
-                return Err(self.unknown(&name));
-            };
-            if let Some(first) = self.visited.iter().position(|seen| *seen == name) {
-                let last = self.visited.last().map_or("", String::as_str);
-                let circle = format!("{} → {name}", self.visited[first..].join(" → "));
-                return Err(self.wrong(
-                    last,
-                    SOURCE_PROFILE,
-                    &format!("leads in a circle: {circle}"),
-                    "let one of them have credentials of its own",
-                ));
-            }
-            let is_source = !self.visited.is_empty();
-            self.visited.push(name.clone());
-            if is_source && let Some(keys) = self.static_keys(section)? {
-                return Ok(Meaning::Base(keys));
-            }
-            match (section.get(ROLE_ARN), section.get(TOKEN_FILE)) {
-                (Some(role), Some(file)) => self.web_identity(section, role, file).await,
-                (Some(role), None) => self.role(section, role).await,
-                (None, Some(_)) => Err(self.wrong(
-                    &name,
-                    TOKEN_FILE,
-                    "is set without a `role_arn`",
-                    "add the `role_arn` that the token may assume",
-                )),
-                (None, None) => self.without_role(section).map(Meaning::Base),
-            }
+            self.meaning(name).await.map_err(|mut failure| {
+                failure.message = failure.message.replace(['\r', '\n'], " ");
+                failure
+            })
         })
+    }
+
+    async fn meaning(&mut self, name: String) -> Result<Meaning, Failure> {
+        let Some(section) = self.profiles.get_profile(&name) else {
+            return Err(self.unknown(&name));
+        };
+        if let Some(first) = self.visited.iter().position(|seen| *seen == name) {
+            let last = self.visited.last().map_or("", String::as_str);
+            let circle = format!("{} → {name}", self.visited[first..].join(" → "));
+            return Err(self.wrong(
+                last,
+                SOURCE_PROFILE,
+                &format!("leads in a circle: {circle}"),
+                "let one of them have credentials of its own",
+            ));
+        }
+        let is_source = !self.visited.is_empty();
+        self.visited.push(name.clone());
+        if is_source && let Some(keys) = self.static_keys(section)? {
+            return Ok(Meaning::Base(keys));
+        }
+        match (section.get(ROLE_ARN), section.get(TOKEN_FILE)) {
+            (Some(role), Some(file)) => self.web_identity(section, role, file).await,
+            (Some(role), None) => self.role(section, role).await,
+            (None, Some(_)) => Err(self.wrong(
+                &name,
+                TOKEN_FILE,
+                "is set without a `role_arn`",
+                "add the `role_arn` that the token may assume",
+            )),
+            (None, None) => self.without_role(section).map(Meaning::Base),
+        }
     }
 
     async fn role(&mut self, section: &Section, role: &str) -> Result<Meaning, Failure> {

@@ -302,6 +302,15 @@ async fn a_login_that_ran_out_needs_a_person_who_is_told_the_command() {
 }
 
 #[tokio::test]
+async fn a_failure_is_one_line_also_where_a_value_goes_on_in_the_next_one() {
+    let text = "[profile p]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = ds\n";
+    let files = Files::new(&format!("{text} duration_seconds = 3600\n"), "");
+    let failure = refused(&files, "p").await;
+    let expected = "there is no profile `ds duration_seconds = 3600` in CONFIG, which `p` names";
+    assert!(failure.starts_with(expected) && !failure.contains('\n'), "{failure}");
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_told_with_profile_key_and_file() {
     let files = files(
         "[profile base]
