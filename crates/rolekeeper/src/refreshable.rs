@@ -185,6 +185,8 @@ impl RefreshableCredentials {
     /// it fails, the session is served again.
     pub fn rejected(&self, access_key_id: &str) {
         let inner = &self.inner;
+        // First, so that the fetch that this brings about doesn't come upon the same one again.
+        inner.source.refused(access_key_id);
         inner.engine().rejected(inner.clock.now(), access_key_id);
     }
 

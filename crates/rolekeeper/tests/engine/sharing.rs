@@ -33,8 +33,10 @@ impl Source for Keyed {
     }
 }
 
+type World = (Simulated, Script, Arc<dyn SessionStore>);
+
 /// A clock, a source that takes 100 ms, and a store.
-fn world() -> (Simulated, Script, Arc<dyn SessionStore>) {
+fn world() -> World {
     let clock = Simulated::new();
     let script = Script::new(&clock);
     script.takes(TAKES);
@@ -42,13 +44,19 @@ fn world() -> (Simulated, Script, Arc<dyn SessionStore>) {
     (clock, script, Arc::new(store))
 }
 
-fn one_of(
+fn one_of(many: u64, key: &'static str, world: &World) -> RefreshableCredentials {
+    one_by(RefreshPolicy::default(), many, key, world)
+}
+
+fn one_by(
+    policy: RefreshPolicy,
     many: u64,
     key: &'static str,
-    (clock, script, store): &(Simulated, Script, Arc<dyn SessionStore>),
+    (clock, script, store): &World,
 ) -> RefreshableCredentials {
     RefreshableCredentials::builder(Keyed(script.source(), key))
         .clock(Clock::Simulated(clock.clone()))
+        .policy(policy)
         .store(Arc::clone(store))
         .seed(many)
         .build()
@@ -136,6 +144,59 @@ async fn a_refused_session_is_replaced_once_for_all() {
         assert_eq!(key_of(credentials), "ASIA0002");
     }
     assert_eq!(world.1.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_replaces_a_refused_session_may_end_before_it() {
+    let world = world();
+    let all: Vec<_> = (0..10).map(|many| one_of(many, "a", &world)).collect();
+    pass(MINUTE).await;
+    world.1.answers(Answer::Session(HOUR / 2));
+    for credentials in &all {
+        credentials.rejected("ASIA0001");
+    }
+    pass(MINUTE).await;
+    for credentials in &all {
+        assert_eq!(key_of(credentials), "ASIA0002");
+    }
+    assert_eq!(world.1.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_session_is_served_while_the_source_fails_and_the_first_read_after_that_replaces_it()
+ {
+    for policy in
+        [RefreshPolicy::default(), RefreshPolicy::on_demand(), RefreshPolicy::sdk_standard()]
+    {
+        let world = world();
+        let two = [1, 2].map(|many| one_by(policy.clone(), many, "a", &world));
+        for credentials in &two {
+            assert_eq!(credentials.get().await.unwrap().access_key_id(), "ASIA0001");
+        }
+        world.1.answers(Answer::Fails(down()));
+        for credentials in &two {
+            credentials.rejected("ASIA0001");
+        }
+        for pause in [Duration::ZERO, 20 * MINUTE, 20 * MINUTE] {
+            world.0.sleep(pause);
+            pass(Duration::from_secs(1)).await;
+            for credentials in &two {
+                let read = credentials.get().await;
+                assert_eq!(read.unwrap().access_key_id(), "ASIA0001", "{policy:?}");
+                assert!(credentials.status().is_rejected);
+            }
+        }
+        world.1.answers(Answer::Session(HOUR));
+        world.0.sleep(HOUR);
+        // In the background a clock is looked at that often; the others ask when they are read.
+        for credentials in &two {
+            let (took, read) = timed(&world.0, credentials.get()).await;
+            assert_ne!(read.unwrap().access_key_id(), "ASIA0001", "{policy:?}");
+            assert!(took < Duration::from_secs(2), "{policy:?}: {took:?}");
+            assert!(!credentials.status().is_rejected);
+        }
+        assert_eq!(key_of(&two[0]), key_of(&two[1]), "{policy:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -294,6 +355,24 @@ async fn whatever_a_store_fails_at_there_is_a_session() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_session_is_replaced_without_the_store_if_that_can_not_be_used() {
+    for policy in
+        [RefreshPolicy::default(), RefreshPolicy::on_demand(), RefreshPolicy::sdk_standard()]
+    {
+        for trouble in [Trouble::Fails, Trouble::Hangs] {
+            let (clock, script, store) = world();
+            let store: Arc<dyn SessionStore> =
+                Arc::new(Troubled { store, trouble, calls: &["load"] });
+            let credentials = one_by(policy.clone(), 1, "a", &(clock, script, store));
+            credentials.get().await.unwrap();
+            credentials.rejected("ASIA0001");
+            let read = credentials.get().await;
+            assert_eq!(read.unwrap().access_key_id(), "ASIA0002", "{policy:?} {trouble:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_sources_own_failure_is_told_also_if_the_store_can_not_take_it() {
     let (clock, script, store) = world();
     script.answers(Answer::Fails(denied()));
@@ -306,15 +385,7 @@ async fn the_sources_own_failure_is_told_also_if_the_store_can_not_take_it() {
 #[tokio::test(start_paused = true)]
 async fn on_demand_the_next_reader_takes_what_another_has_fetched() {
     let world = world();
-    let kept = |seed| {
-        RefreshableCredentials::builder(Keyed(world.1.source(), "a"))
-            .clock(Clock::Simulated(world.0.clone()))
-            .policy(RefreshPolicy::on_demand())
-            .store(Arc::clone(&world.2))
-            .seed(seed)
-            .build()
-    };
-    let (a, b) = (kept(1), kept(2));
+    let [a, b] = [1, 2].map(|many| one_by(RefreshPolicy::on_demand(), many, "a", &world));
     a.get().await.unwrap();
     settle().await;
     b.get().await.unwrap();
