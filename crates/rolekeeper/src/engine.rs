@@ -51,8 +51,9 @@ struct State {
     /// The number of the last attempt that has ended.
     ended: u64,
     has_refresher: bool,
-    /// The attempt whose task has gone with its runtime; the next one at work goes on with it.
-    orphan: Option<u64>,
+    /// The attempt that nobody is at, having just begun or lost its task with a runtime; the next
+    /// one at work goes on with it.
+    unclaimed: Option<u64>,
     has_lost_runtime: bool,
     is_shut_down: bool,
 }
@@ -100,7 +101,7 @@ impl Engine {
                 lifecycle,
                 ended: 0,
                 has_refresher: false,
-                orphan: None,
+                unclaimed: None,
                 has_lost_runtime: false,
                 is_shut_down: false,
             }),
@@ -149,9 +150,29 @@ impl Engine {
         self.tell(now, &mut state);
     }
 
-    /// What a reader gets for whom the cell had nothing; `None` after a shutdown.
+    /// What a reader gets for whom the cell had nothing, and who waits if it has to; `None` after a
+    /// shutdown. On demand the attempt that it waits for has begun, for somebody to
+    /// [`claim`](Self::claim).
     pub(crate) fn read(&self, now: Moment) -> Option<Read> {
         let mut state = self.lock();
+        let read = self.look(now, &mut state)?;
+        if matches!(read, Read::Wait { .. })
+            && state.is_on_demand()
+            && let Wake::Fetch { attempt } = state.lifecycle.wake(now)
+        {
+            // Before anybody else looks: in the advisory window, no other reader waits.
+            state.unclaimed = Some(attempt);
+            self.tell(now, &mut state);
+        }
+        Some(read)
+    }
+
+    /// The same for one who waits for nobody: on demand it brings nothing about.
+    pub(crate) fn glance(&self, now: Moment) -> Option<Read> {
+        self.look(now, &mut self.lock())
+    }
+
+    fn look(&self, now: Moment, state: &mut State) -> Option<Read> {
         if state.is_shut_down {
             return None;
         }
@@ -160,7 +181,7 @@ impl Engine {
             self.nudge.notify_one();
         } else if state.is_on_demand() {
             // The next readers of this state are served by the cell.
-            self.tell(now, &mut state);
+            self.tell(now, state);
         }
         Some(read)
     }
@@ -180,8 +201,8 @@ impl Engine {
 
     /// On demand: whether the reader that is about to wait must have a fetch done.
     pub(crate) fn claim(&self, now: Moment) -> Option<u64> {
-        let orphan = self.lock().orphan.take();
-        orphan.or_else(|| {
+        let unclaimed = self.lock().unclaimed.take();
+        unclaimed.or_else(|| {
             self.drive(now, |lifecycle| match lifecycle.wake(now) {
                 Wake::Fetch { attempt } => Some(attempt),
                 Wake::Nothing => None,
@@ -201,7 +222,7 @@ impl Engine {
         }
         let wake = state.lifecycle.wake(now);
         self.tell(now, &mut state);
-        match (state.orphan.take(), wake) {
+        match (state.unclaimed.take(), wake) {
             (Some(attempt), _) | (None, Wake::Fetch { attempt }) => Task::Fetch(attempt),
             (None, Wake::Nothing) => Task::Sleep(state.lifecycle.wakeup()),
         }
@@ -297,7 +318,7 @@ impl Engine {
         }
         let under_way = state.lifecycle.fetching();
         let lost = under_way.filter(|attempt| claimed.is_none_or(|claimed| claimed == *attempt));
-        state.orphan = lost.or(state.orphan);
+        state.unclaimed = lost.or(state.unclaimed);
         state.has_lost_runtime |= !state.is_shut_down && (claimed.is_none() || lost.is_some());
         if state.is_adrift() {
             self.tell(now, &mut state);
@@ -317,7 +338,7 @@ impl Engine {
         state.is_shut_down = true;
         let policy = StdArc::clone(state.lifecycle.policy());
         state.lifecycle = Lifecycle::new(policy, 0);
-        state.orphan = None;
+        state.unclaimed = None;
         state.ended = u64::MAX;
         self.tell(now, &mut state);
         drop(state);
@@ -372,7 +393,7 @@ impl State {
     /// Whether there is work and nobody at it.
     fn is_adrift(&self) -> bool {
         let is_attended =
-            if self.is_on_demand() { self.orphan.is_none() } else { self.has_refresher };
+            if self.is_on_demand() { self.unclaimed.is_none() } else { self.has_refresher };
         !self.is_shut_down && !is_attended
     }
 }

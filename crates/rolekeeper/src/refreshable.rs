@@ -308,7 +308,7 @@ impl Inner {
         let engine = self.engine();
         self.have_refresher();
         let now = self.now();
-        let session = match engine.read(now) {
+        let session = match engine.glance(now) {
             Some(Read::Serve(session)) => Some(session),
             Some(_) => engine.facts(now).session.filter(|held| held.is_valid(now)),
             None => None,
