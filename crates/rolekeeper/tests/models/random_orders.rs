@@ -41,7 +41,9 @@ mod time;
 use std::{sync::Arc, time::Duration};
 
 use rolekeeper::Source;
-use rolekeeper_core::{Credentials, Issued, Moment, Offer, RefreshPolicy, Session, WallTime};
+use rolekeeper_core::{
+    Credentials, Issued, Moment, Offer, RefreshMode, RefreshPolicy, Session, WallTime,
+};
 use shuttle::{
     future::{block_on, spawn},
     rand::{Rng, thread_rng},
@@ -261,6 +263,28 @@ fn on_demand_one_reader_waits_for_the_refresh_and_the_others_for_nobody() {
         }
         assert_eq!((shell.most_waiting(), shell.calls()), (1, 2));
         refreshing.await.unwrap();
+    });
+}
+
+#[test]
+fn of_readers_who_come_upon_the_advisory_window_at_once_only_one_waits() {
+    in_random_orders(async |shell| {
+        time::let_time_stand_still();
+        let old = shell.read().await.unwrap();
+        time::pass(Duration::from_secs(56 * 60)).await;
+        let reads: Vec<_> = (0..3)
+            .map(|_| {
+                let shell = shell.clone();
+                spawn(async move { shell.read().await.unwrap() })
+            })
+            .collect();
+        let mut newer = 0;
+        for read in reads {
+            newer += usize::from(read.await.unwrap().access_key_id() != old.access_key_id());
+        }
+        let is_on_demand = shell.policy().mode() == RefreshMode::OnDemand;
+        assert_eq!((shell.most_waiting(), newer > 0), (1, is_on_demand));
+        assert_eq!(shell.calls(), if is_on_demand { 2 } else { 1 });
     });
 }
 

@@ -152,11 +152,16 @@ impl RefreshableCredentials {
     }
 
     pub(super) fn rejected(&self, access_key_id: &str) {
+        self.0.source.refused(access_key_id);
         self.0.engine.rejected(time::now(), access_key_id);
     }
 
     pub(super) fn held(&self) -> Option<Arc<Session>> {
         self.0.engine.facts(time::now()).session
+    }
+
+    pub(super) fn policy(&self) -> &RefreshPolicy {
+        &self.0.policy
     }
 
     /// How many readers have waited for a fetch at the same time.

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rolekeeper_core::RefreshPolicy;
+use rolekeeper_core::{RefreshMode, RefreshPolicy};
 use shuttle::future::spawn;
 
 use super::{
@@ -16,6 +16,8 @@ use super::{
 
 /// How long a fleet leaves its source alone after a failure.
 const COOLING: Duration = Duration::from_secs(1);
+
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Of one role, each as if in a process of its own.
 fn two(policy: &RefreshPolicy, script: &Script) -> [RefreshableCredentials; 2] {
@@ -81,6 +83,45 @@ fn a_failure_is_told_to_both_and_the_source_is_left_alone_for_a_while() {
         }
         for pair in script.asked().windows(2) {
             assert!(pair[1].since(pair[0]) >= COOLING, "{:?}", script.asked());
+        }
+    });
+}
+
+#[test]
+fn a_rejected_session_is_served_while_the_source_fails_and_replaced_when_it_is_back() {
+    by_each_policy(async |policy| {
+        time::let_time_stand_still();
+        let script = Script::shared("role");
+        let both = two(&policy, &script);
+        for one in &both {
+            assert!(one.read().await.is_some());
+        }
+        script.gives(&[Answer::Fails]);
+        let rejecting = both.clone().map(|one| {
+            spawn(async move {
+                one.rejected("ASIArole1");
+                let read = one.read().await.unwrap();
+                assert_eq!(read.access_key_id(), "ASIArole1");
+            })
+        });
+        for one in rejecting {
+            one.await.unwrap();
+        }
+        script.gives(&[Answer::Session]);
+        time::pass(Duration::from_secs(3600)).await;
+        let reads = both.map(|one| {
+            spawn(async move {
+                let mut read = one.read().await;
+                if read.is_none() && one.policy().mode() == RefreshMode::Background {
+                    // In the middle of the fetch that this one waited for, an hour passed.
+                    time::sleep(LONGEST_BACKOFF).await;
+                    read = one.read().await;
+                }
+                assert_ne!(read.unwrap().access_key_id(), "ASIArole1");
+            })
+        });
+        for read in reads {
+            read.await.unwrap();
         }
     });
 }
