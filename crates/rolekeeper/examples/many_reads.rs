@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 use std::{
+    fmt::Debug,
     fs,
     future::ready,
     hint::black_box,
@@ -36,6 +37,10 @@ const FAILS_EACH: u64 = 50;
 
 /// One session in so many is rejected, and a role comes and goes.
 const REJECTED_EACH: u64 = 20;
+
+/// How often and after how long a source that was down is asked again, beyond every pause of ours.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// So many times what the process weighs is printed.
 const PARTS: u64 = 10;
@@ -65,7 +70,7 @@ async fn main() {
     let (reads, refreshes) = (arguments.next().unwrap(), arguments.next().unwrap());
     let world = World::new();
     let mut events = world.refreshed.events();
-    let mut kept = world.refreshed.get().await.unwrap();
+    let mut kept = got(|| world.refreshed.get()).await;
     let (mut read, mut part) = (0, 0);
     for refresh in 1..=refreshes {
         let before = world.refreshed.status().counters.fetched;
@@ -77,7 +82,7 @@ async fn main() {
             world.trouble(refresh).await;
         }
         if refresh % 3 == 0 {
-            kept = world.refreshed.get().await.unwrap();
+            kept = got(|| world.refreshed.get()).await;
         }
         black_box(&kept);
         while events.try_recv().is_ok() {}
@@ -123,25 +128,25 @@ impl World {
         for number in 0..count {
             match number % 8 {
                 0 => drop(black_box(self.refreshed.current())),
-                1 => drop(black_box(self.refreshed.get().await.unwrap())),
+                1 => drop(black_box(got(|| self.refreshed.get()).await)),
                 2 => drop(black_box(self.refreshed.ready())),
-                3 => drop(black_box(self.refreshed.provide_credentials().await.unwrap())),
+                3 => drop(black_box(got(|| self.refreshed.provide_credentials()).await)),
                 4 => drop(black_box(self.live.get().await.unwrap())),
                 5 => drop(black_box(self.live.current().unwrap().share())),
-                6 => drop(black_box(self.on_demand.get().await.unwrap())),
-                _ => drop(black_box(self.sharing[0].get().await.unwrap())),
+                6 => drop(black_box(got(|| self.on_demand.get()).await)),
+                _ => drop(black_box(got(|| self.sharing[0].get()).await)),
             }
         }
     }
 
     /// A service rejects the session that is held; a role comes, is read, and goes.
     async fn trouble(&self, number: u64) {
-        let held = self.refreshed.get().await.unwrap();
+        let held = got(|| self.refreshed.get()).await;
         self.refreshed.rejected(held.access_key_id());
-        self.refreshed.get().await.unwrap();
-        self.sharing[1].refresh_now().await.unwrap();
+        got(|| self.refreshed.get()).await;
+        got(|| self.sharing[1].refresh_now()).await;
         let role = self.keyring.get_or_insert(number, || self.calls.clone());
-        role.get().await.unwrap();
+        got(|| role.get()).await;
         self.keyring.remove(&number);
     }
 }
@@ -173,6 +178,21 @@ impl Source for Calls {
     fn store_key(&self) -> KeyOf<'_> {
         Box::pin(ready(Ok(Some(StoreKey::of("many reads").build()))))
     }
+}
+
+/// What is asked for. Nothing may be held just when the source is down: then it is there a little later.
+async fn got<T, E, F>(ask: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, E>>,
+    E: Debug,
+{
+    for _ in 1..TRIES {
+        match ask().await {
+            Ok(outcome) => return outcome,
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+    ask().await.unwrap()
 }
 
 /// A session that no run of this sees the end of.

@@ -9,7 +9,7 @@
 //! | keyring, pace | the same | a role made twice, a pace that is not kept, somebody who waits for a turn for ever |
 //! | two who share a store | the same | a source asked twice, a lease that nobody ends |
 //! | the same parts but for the keyring and stores, on real threads, with the real `ArcSwap` and tokio | ThreadSanitizer: `cargo xtask races`, which says what it can't see | races in what they stand on |
-//! | what is left behind by ten million reads and ten thousand refreshes | heaptrack, valgrind: `cargo xtask leaks` | leaks |
+//! | what is left behind by ten million reads and ten thousand refreshes | heaptrack: `cargo xtask leaks` | leaks |
 //! | forks | real ones: `crates/python/tests/test_fork.py` | locks that stay locked in a child |
 //!
 //! In place of `ArcSwap` stands what it promises, in place of `refreshable.rs` a shell that does the
