@@ -67,8 +67,14 @@ impl SessionStore for MemoryStore {
     }
 
     fn load<'a>(&'a self, key: &'a StoreKey) -> Answer<'a, Option<Stored>> {
+        let wall = self.0.clock.now().wall;
         self.with(key, |slot, now| {
-            slot.load(now).map(|(issued, age)| Stored { issued: issued.clone(), age })
+            slot.load(now).map(|(issued, age)| {
+                // A machine that is paused stops its elapsed clock.
+                let arrived = issued.arrived.as_deref();
+                let by_wall = arrived.map_or(Duration::ZERO, |then| wall.since(then.wall));
+                Stored { issued: issued.clone(), age: age.max(by_wall) }
+            })
         })
     }
 

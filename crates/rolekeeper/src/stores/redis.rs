@@ -290,10 +290,9 @@ impl Inner {
 /// How long ago the issuer answered, and for how long the session is kept: what is left of it by the
 /// issuer's clock, or else by this one, and a little more.
 fn placed(issued: &Issued, now: Moment) -> (Duration, Duration) {
-    let age = issued
-        .arrived
-        .as_ref()
-        .map_or(Duration::ZERO, |arrived| now.elapsed.since(arrived.elapsed));
+    // A machine that is paused stops its elapsed clock.
+    let by_both = |then: &Moment| now.elapsed.since(then.elapsed).max(now.wall.since(then.wall));
+    let age = issued.arrived.as_deref().map_or(Duration::ZERO, by_both);
     let begun = issued.issued_at.unwrap_or(now.before(age).wall);
     (age, issued.expiration.since(begun).saturating_sub(age) + MARGIN)
 }

@@ -3,9 +3,14 @@
 
 use std::time::Duration;
 
-use rolekeeper::{Elapsed, WallTime, clock::Simulated};
+use rolekeeper::{
+    Clock, Elapsed, WallTime,
+    clock::Simulated,
+    stores::{MemoryStore, SessionStore, StoreKey},
+};
+use rolekeeper_core::{Lease, Sharing};
 
-use crate::support::{Answer, HOUR, MINUTE, Script, down, pass, settle, timed};
+use crate::support::{Answer, HOUR, MINUTE, Script, down, issued, pass, settle, timed};
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_ended_while_the_machine_slept_is_not_served() {
@@ -164,4 +169,18 @@ async fn hours_of_steps_and_sleeps_serve_no_dead_session_and_ask_for_no_storm() 
     let by_schedule = run.as_secs() / (25 * 60);
     assert!((script.calls() as u64) < by_schedule + 500, "at most one for each step");
     assert_ne!(clock.now().wall, WallTime::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_memory_store_holds_grows_older_while_the_machine_is_paused() {
+    let clock = Simulated::new();
+    let store = MemoryStore::with_clock(Clock::Simulated(clock.clone()));
+    let key = StoreKey::of("test").build();
+    let lease = store.lease(&key, Sharing::LEASE).await.unwrap();
+    let Lease::Granted(fence) = lease else { panic!("{lease:?}") };
+    let session = issued(1, clock.now().wall.after(HOUR)).with_arrived(clock.now());
+    assert!(store.save(&key, fence, &session).await.unwrap());
+    // The elapsed clock stands still; the wall clock is set right.
+    clock.step_wall(2400);
+    assert_eq!(store.load(&key).await.unwrap().unwrap().age, 40 * MINUTE);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rolekeeper::{
-    Clock, Failure,
+    Clock, Failure, Moment,
     stores::{RedisStore, Sealer, SessionStore},
 };
 use rolekeeper_core::Fence;
@@ -47,6 +47,20 @@ async fn a_session_that_came_a_while_ago_is_that_old_for_the_others() {
     assert!(age >= 10 * MINUTE && age < 11 * MINUTE, "{age:?}");
     let left: u64 = server.say(&["TTL", &server.key("session")]).parse().unwrap();
     assert!((3600..=3661).contains(&left), "an hour from now, and a minute: {left}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: cargo xtask test Redis"]
+async fn a_machine_that_was_paused_before_its_save_counts_that() {
+    let server = Server::start(&[]);
+    let store = open(&server.address());
+    let now = Clock::System.now();
+    // Its elapsed clock stood still, its wall clock was set right.
+    let issued = hour("A").with_arrived(Moment { wall: now.wall.before(10 * MINUTE), ..now });
+    let fence = lease(&store, &key("a")).await;
+    store.save(&key("a"), fence, &issued).await.unwrap();
+    let age = store.load(&key("a")).await.unwrap().unwrap().age;
+    assert!(age >= 10 * MINUTE && age < 11 * MINUTE, "{age:?}");
 }
 
 /// A machine may sleep after it has said how old a session is, and before that is sent.
