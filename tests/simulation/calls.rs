@@ -73,14 +73,16 @@ const ROUNDING: Duration = Duration::from_millis(2);
 
 impl Calls {
     /// A call begins; what is wrong with that, if anything is.
-    pub(crate) fn begin(&mut self, now: Elapsed) -> Option<String> {
+    pub(crate) fn begin(&mut self, now: Elapsed, is_on_demand: bool) -> Option<String> {
         self.running += 1;
         self.number += 1;
         if self.running > 1 {
             return Some(format!("{} fetches at a time for one session", self.running));
         }
         let excused = std::mem::take(&mut self.excused);
-        self.early = self.comes_too_early(now).filter(|_| !excused);
+        // On demand, a first failure with nothing held is not kept, and may be of this very instant.
+        let is_free = is_on_demand && self.last.is_none();
+        self.early = self.comes_too_early(now).filter(|_| !excused && !is_free);
         if self.early.is_some() && std::mem::take(&mut self.rejected) {
             return self.is_for_a_rejection(now);
         }

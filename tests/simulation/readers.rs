@@ -57,7 +57,7 @@ fn told(watch: &Watch, result: Result<&Current, &Error>) {
 }
 
 /// Whatever is held and lives, whether or not anybody has rejected it.
-fn glances(watch: &Watch) {
+pub(crate) fn glances(watch: &Watch) {
     let must = watch.must_serve();
     match watch.credentials.current() {
         Some(session) => watch.was_given(session.access_key_id()),

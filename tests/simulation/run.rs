@@ -248,6 +248,8 @@ impl Process {
             for watch in &*self.watches {
                 watch.look();
                 watch.disturb(since);
+                // The first that happens then is a read, before any timer of the refresher's.
+                readers::glances(watch);
             }
         });
     }

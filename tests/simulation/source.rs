@@ -172,10 +172,11 @@ pub(crate) async fn pause(span: Duration) {
 impl<'a> Call<'a> {
     fn begin(who: &'a Who) -> Self {
         let (truth, now) = (who.truth(), who.host.now().elapsed);
+        let is_on_demand = who.is_on_demand();
         let mut state = who.world.state();
         state.tally.add("source calls");
         state.say(truth, who.process, format_args!("asks the source for role {}", who.role));
-        if let Some(wrong) = state.calls(who.process, who.role).begin(now) {
+        if let Some(wrong) = state.calls(who.process, who.role).begin(now, is_on_demand) {
             state.broke(truth, who.process, format_args!("role {}: {wrong}", who.role));
         }
         if let Some(other) = store::another_has_the_lease(&mut state, who, truth) {

@@ -154,8 +154,10 @@ impl SessionStore for Store {
     /// is on its way to the store for longer than its lease goes on, nobody knows any more: then it
     /// counts from when the lease was granted, as in Redis.
     fn save<'a>(&'a self, id: &'a StoreKey, fence: Fence, issued: &'a Issued) -> Answer<'a, bool> {
-        let now = self.0.host.now().elapsed;
-        let age = issued.arrived.as_deref().map_or(Duration::ZERO, |at| now.since(at.elapsed));
+        let now = self.0.host.now();
+        let by_both =
+            |then: &Moment| now.elapsed.since(then.elapsed).max(now.wall.since(then.wall));
+        let age = issued.arrived.as_deref().map_or(Duration::ZERO, by_both);
         let begun = self.0.truth();
         Box::pin(self.call(move |state, truth| {
             let at = Elapsed::from_nanos(truth);
@@ -172,7 +174,7 @@ impl SessionStore for Store {
             let key = &issued.credentials.access_key_id;
             state.say(truth, self.0.process, format_args!("{key} is {saved}"));
             if let Some(issue) = state.issue(key) {
-                issue.saving = truth - begun;
+                issue.saving = truth - if is_over { lease.from } else { begun };
             }
             is_saved
         }))

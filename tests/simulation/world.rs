@@ -61,7 +61,7 @@ pub(crate) struct Issue {
     pub(crate) asked: i64,
     pub(crate) issued: i64,
     pub(crate) arrived: i64,
-    /// How long it took to be saved in the store.
+    /// How long it took to be saved in the store, or since its lease was granted, if that counts.
     pub(crate) saving: i64,
 }
 
