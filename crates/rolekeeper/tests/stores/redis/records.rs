@@ -69,8 +69,10 @@ async fn a_machine_that_was_paused_before_its_save_counts_that() {
 async fn a_session_whose_save_was_long_on_its_way_is_as_old_as_its_lease() {
     let server = Server::start(&[]);
     let store = open(&server.address());
+    lease(&store, &key("a")).await;
     // Granted in the year 1970; it has ended, and nobody has had one since.
     server.say(&["SET", &server.key("fence"), "1000"]);
+    server.say(&["DEL", &server.key("lease")]);
     let issued = hour("A").with_arrived(Clock::System.now());
     assert!(store.save(&key("a"), Fence(1000), &issued).await.unwrap());
     let age = store.load(&key("a")).await.unwrap().unwrap().age;
