@@ -67,8 +67,12 @@ pub fn run(input: &[u8]) {
     let mut is_value_of_ours = false;
     for line in lines(file) {
         let text = line.trim_ascii_start();
-        // These end no value, and stay also where the value goes.
-        if !text.is_empty() && !text.starts_with(b"#") && !text.starts_with(b";") {
+        // One that was before a value of ours may be the last now, and goes with that one's end.
+        if text.is_empty() {
+            continue;
+        }
+        // A comment ends no value, and stays also where the value goes.
+        if !text.starts_with(b"#") && !text.starts_with(b";") {
             // What is indented may be more of a value of ours, and goes with it.
             is_value_of_ours = is_ours(line) || (is_value_of_ours && text.len() < line.len());
             if is_value_of_ours {
