@@ -16,7 +16,11 @@ use rolekeeper::{
 };
 use tokio::sync::watch;
 
-use crate::{errors, interpreter, moments::wall_time};
+use crate::{
+    errors,
+    interpreter::{self, interned},
+    moments::wall_time,
+};
 
 /// A function that makes sessions.
 pub(crate) struct Callback {
@@ -161,7 +165,7 @@ impl<T: Clone + Send + Sync + 'static> Function<T> {
                 let _ = tell.send(Some(answer.and_then(parse)));
             });
             let request = Request { deliver: Mutex::new(Some(deliver)), last };
-            let run = py.import("rolekeeper._callbacks")?.getattr("run")?;
+            let run = py.import("rolekeeper._callbacks")?.getattr(interned(py, "run"))?;
             let arguments = (Py::new(py, request)?, callable.clone_ref(py)).into_pyobject(py)?;
             Ok((run.unbind(), arguments.unbind()))
         });
@@ -199,7 +203,7 @@ impl Request {
         failure.code = code.map(Into::into);
         failure.hint = hint.map(Into::into);
         failure.retry_after = retry_after.and_then(|after| Duration::try_from_secs_f64(after).ok());
-        let traceback = exception.getattr("__traceback__")?.unbind();
+        let traceback = exception.getattr(interned(exception.py(), "__traceback__"))?.unbind();
         let exception = exception.clone().unbind();
         let cause = Cause { failure: failure.clone(), exception, traceback };
         self.last.cause.store(Some(Arc::new(cause)));

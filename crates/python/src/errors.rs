@@ -3,7 +3,7 @@
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 use rolekeeper::{Error, Failure, FailureKind, Refusal, WallTime};
 
-use crate::moments::epoch_seconds;
+use crate::{interpreter::interned, moments::epoch_seconds};
 
 const KINDS: [(FailureKind, &str); 5] = [
     (FailureKind::Unavailable, "unavailable"),
@@ -95,7 +95,9 @@ impl<'a> Told<'a> {
         fields.set_item("next_try", self.next_try)?;
         fields.set_item("attempts", self.attempts)?;
         fields.set_item("cause", self.cause)?;
-        py.import("rolekeeper.errors")?.getattr("from_native")?.call((), Some(&fields))
+        py.import("rolekeeper.errors")?
+            .getattr(interned(py, "from_native"))?
+            .call((), Some(&fields))
     }
 
     pub(crate) fn raise(self, py: Python<'_>) -> PyErr {

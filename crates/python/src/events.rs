@@ -11,7 +11,12 @@ use arc_swap::ArcSwap;
 use pyo3::prelude::*;
 use rolekeeper::{Event as RustEvent, EventKind};
 
-use crate::{callback::Callback, errors::Told, interpreter, moments::epoch_seconds};
+use crate::{
+    callback::Callback,
+    errors::Told,
+    interpreter::{self, interned},
+    moments::epoch_seconds,
+};
 
 /// Whom events are told.
 pub(crate) struct Observer {
@@ -72,7 +77,7 @@ impl Observer {
         drop(state);
         let function = Arc::clone(&self.function);
         interpreter::call_apart(move |py| {
-            let tell = py.import("rolekeeper._callbacks")?.getattr("tell")?;
+            let tell = py.import("rolekeeper._callbacks")?.getattr(interned(py, "tell"))?;
             let arguments =
                 (Py::new(py, Events(queue))?, function.clone_ref(py)).into_pyobject(py)?;
             Ok((tell.unbind(), arguments.unbind()))

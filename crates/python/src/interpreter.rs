@@ -24,7 +24,10 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use pyo3::{prelude::*, types::PyTuple};
+use pyo3::{
+    prelude::*,
+    types::{PyString, PyTuple},
+};
 use rolekeeper::fork::{self, Work};
 
 static IS_CLOSING: AtomicBool = AtomicBool::new(false);
@@ -125,9 +128,9 @@ fn start_thread(
     (function, arguments): (Py<PyAny>, Py<PyTuple>),
 ) -> PyResult<()> {
     let starting = Starting(Mutex::new(Some(inside.another())));
-    let start = py.import("rolekeeper._callbacks")?.getattr("start")?;
+    let start = py.import("rolekeeper._callbacks")?.getattr(interned(py, "start"))?;
     py.import("_thread")?
-        .call_method1("start_new_thread", (start, (starting, function, arguments)))?;
+        .call_method1(interned(py, "start_new_thread"), (start, (starting, function, arguments)))?;
     Ok(())
 }
 
@@ -267,8 +270,15 @@ pub(crate) fn refuse_others(py: Python<'_>) -> PyResult<()> {
 
 fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
     let threading = py.import("threading")?;
-    let main = threading.call_method0("main_thread")?.getattr("ident")?;
-    threading.call_method0("get_ident")?.eq(main)
+    let main =
+        threading.call_method0(interned(py, "main_thread"))?.getattr(interned(py, "ident"))?;
+    threading.call_method0(interned(py, "get_ident"))?.eq(main)
+}
+
+/// The name of an attribute, always the same object. Python remembers look-ups by the object, up to
+/// some thousands: new ones each time would all be kept there, and push out those of others.
+pub(crate) fn interned<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyString> {
+    PyString::intern(py, text)
 }
 
 struct Unpark(Thread);

@@ -20,7 +20,7 @@ use crate::{
     clock,
     errors::Told,
     events::Observer,
-    interpreter,
+    interpreter::{self, interned},
     moments::duration,
     source::{Base, Source, issued_again},
     status::Status,
@@ -158,7 +158,7 @@ impl Keeper {
             Some(frozen) => Ok(frozen),
             None => {
                 let _inside = interpreter::stay(slf.py())?;
-                slf.call_method0("_about_to_ask")?;
+                slf.call_method0(interned(slf.py(), "_about_to_ask"))?;
                 Self::wait_for(slf, ask_for_one)
             }
         }
@@ -179,7 +179,7 @@ impl Keeper {
 
     /// Begins the fetch that a read would begin now, for a reader that then waits in its own way.
     fn _ask_ahead(slf: &Bound<'_, Self>) -> PyResult<()> {
-        slf.call_method0("_about_to_ask")?;
+        slf.call_method0(interned(slf.py(), "_about_to_ask"))?;
         let open = Self::opened(slf)?;
         let read = pin!(open.credentials.get());
         // One look begins it; giving up cancels nothing.
@@ -289,7 +289,7 @@ impl Keeper {
 
     fn opened(slf: &Bound<'_, Self>) -> PyResult<Arc<Open>> {
         if slf.get().open.load().is_none() {
-            slf.call_method0("_start")?;
+            slf.call_method0(interned(slf.py(), "_start"))?;
         }
         let open = slf.get().open.load_full();
         open.ok_or_else(|| PyRuntimeError::new_err("_start() did not open the credentials"))
@@ -349,7 +349,7 @@ impl Open {
             (!token.is_empty()).then_some(token),
             current.account_id(),
         );
-        let object = keeper.call_method1("_freeze", parts)?.unbind();
+        let object = keeper.call_method1(interned(py, "_freeze"), parts)?.unbind();
         let made = Frozen { session: current.share(), object: object.clone_ref(py) };
         self.frozen.store(Some(Arc::new(made)));
         Ok(object)
@@ -382,8 +382,10 @@ impl Open {
         };
         let callback = self.recipe.callback();
         let cause = callback.and_then(|callback| callback.cause(py, error.failure()));
-        let wants_cause =
-            keeper.getattr("_raise_cause").and_then(|wanted| wanted.is_truthy()).unwrap_or(false);
+        let wants_cause = keeper
+            .getattr(interned(py, "_raise_cause"))
+            .and_then(|wanted| wanted.is_truthy())
+            .unwrap_or(false);
         match cause {
             Some(cause) if wants_cause => PyErr::from_value(cause.into_bound(py)),
             cause => Told::of_error(error, cause).raise(py),
