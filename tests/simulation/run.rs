@@ -135,9 +135,7 @@ fn go(world: &Arc<World>, dice: &mut Dice) {
             break;
         }
         if forgets.pop_if(|when| *when <= truth).is_some() {
-            let mut state = world.state();
-            state.slots.clear();
-            state.tally.add("stores that forgot everything");
+            world.state().forget();
         }
         let process = &mut processes[at];
         match process.next_fate(truth) {

@@ -78,6 +78,11 @@ pub(crate) fn key_of(role: usize) -> StoreKey {
     StoreKey::of("simulated").with("role", role.to_string()).build()
 }
 
+/// A fence as the store's slots count it; `None` if the store has forgotten it.
+fn known(state: &State, fence: Fence) -> Option<Fence> {
+    fence.0.checked_sub(state.fences_from).filter(|fence| *fence > 0).map(Fence)
+}
+
 /// What there was of a lease that ends now.
 fn end(state: &mut State, key: &StoreKey, fence: Fence, truth: i64) -> Granted {
     let Some(lease) = state.leases.get_mut(&(*key, fence)) else { return Granted::default() };
@@ -123,7 +128,10 @@ impl SessionStore for Store {
 
     fn lease<'a>(&'a self, key: &'a StoreKey, limit: Duration) -> Answer<'a, Lease> {
         Box::pin(self.call(move |state, truth| {
-            let lease = slot(state, key).lease(Elapsed::from_nanos(truth), limit);
+            let lease = match slot(state, key).lease(Elapsed::from_nanos(truth), limit) {
+                Lease::Granted(Fence(fence)) => Lease::Granted(Fence(state.fences_from + fence)),
+                other => other,
+            };
             if let Lease::Granted(fence) = lease {
                 let (to, process) = (truth + nanos(limit), self.0.process);
                 state.leases.insert((*key, fence), Granted { from: truth, to, process });
@@ -141,7 +149,9 @@ impl SessionStore for Store {
 
     fn renew<'a>(&'a self, key: &'a StoreKey, fence: Fence, limit: Duration) -> Answer<'a, bool> {
         Box::pin(self.call(move |state, truth| {
-            let is_renewed = slot(state, key).renew(Elapsed::from_nanos(truth), fence, limit);
+            let at = Elapsed::from_nanos(truth);
+            let known = known(state, fence);
+            let is_renewed = known.is_some_and(|fence| slot(state, key).renew(at, fence, limit));
             state.tally.add(if is_renewed { "leases renewed" } else { "leases lost" });
             if let Some(lease) = state.leases.get_mut(&(*key, fence)).filter(|_| is_renewed) {
                 lease.to = truth + nanos(limit);
@@ -166,15 +176,18 @@ impl SessionStore for Store {
             let is_over = truth >= lease.to;
             let granted = Elapsed::from_nanos(lease.from);
             let arrived = if is_over { arrived.min(granted) } else { arrived };
+            let counts_from = arrived.as_nanos();
             let arrived = Moment { elapsed: arrived, ..Moment::default() };
             let dated = issued.clone().with_arrived(arrived);
-            let is_saved = slot(state, id).save(at, fence, dated);
+            let known = known(state, fence);
+            let is_saved = known.is_some_and(|fence| slot(state, id).save(at, fence, dated));
             state.tally.add(if is_saved { "sessions saved" } else { "saves of a lost lease" });
             let saved = if is_saved { "saved" } else { "not saved: the lease is another's" };
             let key = &issued.credentials.access_key_id;
             state.say(truth, self.0.process, format_args!("{key} is {saved}"));
             if let Some(issue) = state.issue(key) {
-                issue.saving = truth - if is_over { lease.from } else { begun };
+                // It may count as older than it is, by a clock that was set forward meanwhile.
+                issue.saving = (truth - begun).max(issue.arrived - counts_from);
             }
             is_saved
         }))
@@ -189,7 +202,9 @@ impl SessionStore for Store {
     ) -> Answer<'a, bool> {
         Box::pin(self.call(move |state, truth| {
             end(state, key, fence, truth);
-            slot(state, key).cool(Elapsed::from_nanos(truth), fence, failure.clone(), pause)
+            let (at, failure) = (Elapsed::from_nanos(truth), failure.clone());
+            let known = known(state, fence);
+            known.is_some_and(|fence| slot(state, key).cool(at, fence, failure, pause))
         }))
     }
 
@@ -199,7 +214,9 @@ impl SessionStore for Store {
             let truth = self.0.truth();
             let mut state = self.0.world.state();
             end(&mut state, key, fence, truth);
-            slot(&mut state, key).release(fence);
+            if let Some(fence) = known(&state, fence) {
+                slot(&mut state, key).release(fence);
+            }
         }
     }
 

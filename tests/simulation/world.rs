@@ -28,6 +28,9 @@ pub(crate) struct State {
     /// By the number in their access key ids.
     pub(crate) sessions: Vec<Issue>,
     pub(crate) slots: HashMap<StoreKey, Slot>,
+    /// Fences rise from here on: also in a store that has lost all it had they never come again.
+    pub(crate) fences_from: u64,
+    /// Who has had leases, from when to when.
     pub(crate) leases: HashMap<(StoreKey, Fence), Granted>,
     /// The last lease of a session.
     pub(crate) last_leases: HashMap<StoreKey, Fence>,
@@ -61,7 +64,7 @@ pub(crate) struct Issue {
     pub(crate) asked: i64,
     pub(crate) issued: i64,
     pub(crate) arrived: i64,
-    /// How long it took to be saved in the store, or since its lease was granted, if that counts.
+    /// How long it took to be saved in the store, or by how much older it is there, if that is more.
     pub(crate) saving: i64,
 }
 
@@ -77,6 +80,9 @@ pub(crate) struct Who {
     pub(crate) place: usize,
 }
 
+/// More leases than a store grants before it loses what it has.
+const MOST_FENCES: u64 = 1_000_000;
+
 // === impl World ===
 
 impl World {
@@ -85,6 +91,7 @@ impl World {
             dice,
             sessions: Vec::new(),
             slots: HashMap::new(),
+            fences_from: 0,
             leases: HashMap::new(),
             last_leases: HashMap::new(),
             troubles: HashMap::new(),
@@ -127,6 +134,13 @@ impl State {
 
     pub(crate) fn take_history(&mut self) -> Vec<String> {
         self.history.take().unwrap_or_default()
+    }
+
+    /// The store loses all it has.
+    pub(crate) fn forget(&mut self) {
+        self.slots.clear();
+        self.fences_from += MOST_FENCES;
+        self.tally.add("stores that forgot everything");
     }
 
     pub(crate) fn calls(&mut self, process: usize, role: usize) -> &mut Calls {
