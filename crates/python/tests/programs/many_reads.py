@@ -13,8 +13,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from forks import Function, Native
 from keepers import Kept, threads, until
+
+from forks import Function, Native
 
 PARTS = 10
 
@@ -76,7 +77,7 @@ def refresh(keeper: Kept, source: Any, number: int) -> None:
         source.fetcher.fails = True
         try:
             keeper._refresh_now()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whichever it is.
             source.fetcher.fails = False
         else:
             raise AssertionError("the source fails, and nobody was told")
