@@ -231,9 +231,11 @@ impl Lifecycle {
 
     /// The source failed.
     pub fn failed(&mut self, now: Moment, failure: Failure) {
-        if let Some(issuer_now) = failure.issuer_now {
-            let dated = self.earliest_if_held_up(now);
-            self.reckon(now, issuer_now.ahead_of(dated.wall));
+        // What was held up tells nothing of the clocks: it may be of hours ago.
+        if let Some(issuer_now) = failure.issuer_now
+            && self.earliest_if_held_up(now) == now
+        {
+            self.reckon(now, issuer_now.ahead_of(now.wall));
         }
         let attempt = self.fetching.take().map_or(self.counters.attempts, |attempt| attempt.number);
         self.counters.failed += 1;

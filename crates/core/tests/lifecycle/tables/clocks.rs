@@ -226,6 +226,20 @@ fn a_failure_that_waited_while_the_machine_slept_does_not_revive_a_dead_session(
 }
 
 #[test]
+fn a_failure_of_a_fetch_in_which_the_machine_slept_shortens_no_live_session() {
+    for policy in [background(), RefreshPolicy::on_demand()] {
+        let mut scene = Scene::holding(policy, HOUR);
+        scene.life.refresh_now();
+        scene.begin();
+        // It slept before it had asked: the answer is new.
+        scene.clocks.pass(HOUR / 3);
+        let date = scene.clocks.date();
+        scene.fail(throttled().with_issuer_now(date));
+        assert_eq!(scene.remaining(), HOUR - HOUR / 3);
+    }
+}
+
+#[test]
 fn an_answer_within_the_attempts_own_time_counts_from_its_arrival() {
     let mut scene = Scene::new(background().with_attempt_timeout(Duration::from_secs(10)));
     scene.begin();
