@@ -128,7 +128,7 @@ impl Plan {
             _ => 12 * HOUR,
         };
         // Until something has been refreshed, once or several times.
-        let span = life * dice.between(60, 300) / 100 * SECOND;
+        let span = life * dice.between(60, 220) / 100 * SECOND;
         let roles = dice.between(1, 3);
         let roles: Vec<_> = (0..roles).map(|_| RolePlan::of(dice, life, span)).collect();
         let processes = dice.between(1, 4);
@@ -261,7 +261,7 @@ impl ProcessPlan {
             .collect();
         fates.sort_unstable_by_key(|(at, _)| *at);
         // Which reads at most this often: a world is to be small, since there are many.
-        let pause = |dice: &mut Dice| span / SECOND * 1000 / dice.between(2, 25);
+        let pause = |dice: &mut Dice| span / SECOND * 1000 / dice.between(2, 20);
         let readers = (0..dice.between(1, 4)).map(|_| pause(dice).max(100)).collect();
         let deadline = match dice.between(0, 3) {
             0 => dice.millis(50, 5000),

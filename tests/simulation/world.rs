@@ -176,7 +176,7 @@ impl Who {
     /// Now and then something befalls whoever is in the middle of a call.
     pub(crate) fn may_be_ambushed(&self) {
         let mut state = self.world.state();
-        if self.truth() < self.world.plan.calm && state.dice.percent(4) {
+        if self.truth() < self.world.plan.calm && state.dice.percent(3) {
             let distrusted = self.world.plan.processes[self.place].distrusted;
             let steps = *state.dice.pick(&[0, 1, 2, 3]);
             let fate = Fate::of(&mut state.dice, distrusted, self.world.plan.span);
