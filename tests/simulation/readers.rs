@@ -26,19 +26,24 @@ pub(crate) async fn reads(watches: Arc<[Watch]>, pause: i64, mut dice: Dice) {
             15..17 => gives_up(watch, &mut dice).await,
             17 => is_patient(watch, &mut dice).await,
             18 => rejects(watch),
+            // In the calm the next try is to come by itself.
+            _ if is_calm(watch) => gets(watch).await,
             _ => has_refreshed(watch).await,
         }
     }
 }
 
+fn is_calm(watch: &Watch) -> bool {
+    watch.who.truth() > watch.who.world.plan.calm
+}
+
 /// At some time, or within a second or two of a session's end.
 fn next(watch: &Watch, pause: i64, dice: &mut Dice) -> Duration {
     let truth = watch.who.truth();
-    let is_calm = truth > watch.who.world.plan.calm;
     let edge = watch.ends().map(|ends| ends - truth + dice.between(-2 * SECOND, 2 * SECOND));
     match edge.filter(|edge| *edge > 0 && *edge < 4 * pause * 1_000_000) {
         Some(edge) if dice.percent(25) => Duration::from_nanos(edge.unsigned_abs()),
-        _ if is_calm => dice.secs(1, OFTEN),
+        _ if is_calm(watch) => dice.secs(1, OFTEN),
         _ if dice.percent(15) => dice.millis(0, 300),
         _ => dice.millis(0, 2 * pause),
     }

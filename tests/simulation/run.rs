@@ -43,6 +43,8 @@ struct Process {
     fates: Vec<(i64, Fate)>,
     /// Whether its recovery has been looked at: when all has settled, and when it is due.
     recovery: Recovery,
+    /// Which roles were in trouble when all had settled, and the generation that they held.
+    troubled: Vec<(usize, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +178,8 @@ impl Process {
         let who = Who { world: Arc::clone(world), host, process: number, role: 0, place };
         let (keyring, watches, readers) = machine.inside(|| open(&who, &machine, dice));
         let recovery = Recovery::NotYet;
-        Self { machine, keyring, watches, readers, number, place, fates, recovery }
+        let troubled = Vec::new();
+        Self { machine, keyring, watches, readers, number, place, fates, recovery, troubled }
     }
 
     fn world(&self) -> &Arc<World> {
@@ -257,14 +260,21 @@ impl Process {
         let truth = self.machine.truth();
         match self.recovery {
             Recovery::NotYet if truth >= self.world().plan.calm + SETTLES => {
-                let due = self
-                    .machine
-                    .inside(|| self.watches.iter().map(Self::due).max().unwrap_or_default());
+                let due = self.machine.inside(|| {
+                    let in_trouble =
+                        |watch: &&Watch| watch.credentials.status().last_error.is_some();
+                    let troubled = self.watches.iter().filter(in_trouble);
+                    let generation = |watch: &Watch| watch.credentials.status().generation;
+                    self.troubled =
+                        troubled.map(|watch| (watch.who.role, generation(watch))).collect();
+                    self.watches.iter().map(Self::due).max().unwrap_or_default()
+                });
                 self.recovery = Recovery::Due(truth + nanos(due) + SETTLES);
             }
             Recovery::Due(at) if truth >= at => {
                 self.recovery = Recovery::Seen;
-                self.machine.inside(|| self.watches.iter().for_each(Self::has_recovered));
+                self.machine
+                    .inside(|| self.troubled.iter().for_each(|was| self.has_recovered(was)));
             }
             _ => {}
         }
@@ -283,14 +293,19 @@ impl Process {
         announced
     }
 
-    fn has_recovered(watch: &Watch) {
+    /// Whoever was in trouble has had a session since. A later failure is one that another has left in
+    /// the store.
+    fn has_recovered(&self, (role, generation): &(usize, u64)) {
+        let watch = &self.watches[*role];
         // On demand, for the idle, and where a person was needed, it takes a reader; `end` is one.
         if watch.who.is_on_demand() || watch.credentials.policy().idle_after().is_some() {
             return;
         }
         let status = watch.credentials.status();
         let Some(error) = status.last_error.filter(|error| error.is_retryable()) else { return };
-        watch.who.broke(format_args!("the source is back, and still there is: {error}"));
+        if status.generation == *generation {
+            watch.who.broke(format_args!("the source is back, and still there is: {error}"));
+        }
     }
 
     /// All is well, and somebody asks.
