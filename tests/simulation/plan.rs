@@ -110,6 +110,9 @@ const DAY: i64 = 24 * HOUR;
 /// What is under way when all is well again is over after this: an attempt's own time, and a lease's.
 pub(crate) const SETTLES: i64 = 15 * SECOND;
 
+/// The longest wait of the exponential backoff (ENGINE.md).
+pub(crate) const BACKOFF_CAP: i64 = 30 * SECOND;
+
 /// What a person mends is tried again after this long at the latest (ENGINE.md: 60 s ± 10 %).
 const LONGEST_PAUSE: i64 = 66;
 
@@ -141,7 +144,7 @@ impl Plan {
         let calm = last.unwrap_or(0).max(span) + SECOND;
         let pauses = roles.iter().flat_map(|role| &role.spells).map(|spell| spell.what.pause());
         // With room for what is under way before and after it.
-        let end = calm + pauses.max().unwrap_or(0) * SECOND + 3 * SETTLES;
+        let end = calm + pauses.max().unwrap_or(0) * SECOND + BACKOFF_CAP + 3 * SETTLES;
         Self {
             roles,
             processes,
