@@ -137,7 +137,7 @@ fn go(world: &Arc<World>, dice: &mut Dice) {
             break;
         }
         if forgets.pop_if(|when| *when <= truth).is_some() {
-            world.state().forget();
+            world.state().forget(truth);
         }
         let process = &mut processes[at];
         match process.next_fate(truth) {

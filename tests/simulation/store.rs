@@ -92,15 +92,16 @@ fn end(state: &mut State, key: &StoreKey, fence: Fence, truth: i64) -> Granted {
 }
 
 /// Whose lease on asking the source for this role goes on, if another than this process has it and
-/// has known of no trouble with the store: then nobody else asks.
+/// has known of no trouble with the store, which has forgotten nobody's: then nobody else asks.
 pub(crate) fn another_has_the_lease(state: &mut State, who: &Who, truth: i64) -> Option<usize> {
     let key = key_of(who.role);
     let fence = *state.last_leases.get(&key)?;
     let lease = *state.leases.get(&(key, fence))?;
     let had_trouble = state.troubles.get(&who.process).is_some_and(|at| truth - at < ERRAND);
+    let has_forgotten = state.forgot_at.is_some_and(|at| truth - at < ERRAND);
     let was_held_up = state.calls(who.process, who.role).held_up(truth).is_some();
     let is_anothers = lease.process != who.process && truth < lease.to;
-    (is_anothers && !had_trouble && !was_held_up).then_some(lease.process)
+    (is_anothers && !had_trouble && !has_forgotten && !was_held_up).then_some(lease.process)
 }
 
 fn slot<'a>(state: &'a mut State, key: &StoreKey) -> &'a mut Slot {

@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(crate) slots: HashMap<StoreKey, Slot>,
     /// Fences rise from here on: also in a store that has lost all it had they never come again.
     pub(crate) fences_from: u64,
+    /// When it lost all it had, the last time.
+    pub(crate) forgot_at: Option<i64>,
     /// Who has had leases, from when to when.
     pub(crate) leases: HashMap<(StoreKey, Fence), Granted>,
     /// The last lease of a session.
@@ -92,6 +94,7 @@ impl World {
             sessions: Vec::new(),
             slots: HashMap::new(),
             fences_from: 0,
+            forgot_at: None,
             leases: HashMap::new(),
             last_leases: HashMap::new(),
             troubles: HashMap::new(),
@@ -137,8 +140,9 @@ impl State {
     }
 
     /// The store loses all it has.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self, truth: i64) {
         self.slots.clear();
+        self.forgot_at = Some(truth);
         self.fences_from += MOST_FENCES;
         self.tally.add("stores that forgot everything");
     }
