@@ -12,7 +12,7 @@ use super::{Fingerprint, RoleConfig, aws_files::AwsFiles};
 pub struct Ground {
     pub(super) seen: Surroundings,
     pub(super) files: AwsFiles,
-    /// The environment's.
+    /// The environment's; as it was found, once a role is made of it.
     pub(super) default: Base,
     /// With the Region that belongs to each.
     pub(super) bases: HashMap<Sharing, (Base, Option<String>)>,

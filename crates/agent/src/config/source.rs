@@ -102,7 +102,11 @@ impl RoleConfig {
         if let Some(prompt) = self.prompt() {
             builder = builder.mfa_prompt(prompt);
         }
-        builder.build().await
+        let source = builder.build().await?;
+        if role.source_profile.is_none() {
+            ground.default = source.base();
+        }
+        Ok(source)
     }
 
     /// With what a role is assumed, one for all that are assumed with the same; and the Region that

@@ -1,6 +1,12 @@
 //! `rolekeeper serve`: the agent, for programs that others start.
 
-use std::{collections::HashSet, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::{HashSet, hash_map::RandomState},
+    hash::BuildHasher,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use rolekeeper::stores::SessionStore;
 use rolekeeper_agent::{
@@ -290,7 +296,10 @@ fn served(agent: &Agent) -> String {
 /// What a program needs to read each role; what was told at the start is not told again.
 #[derive(Default)]
 struct Introduction {
-    told: HashSet<String>,
+    /// Hashes of the texts, since an agent may serve thousands of roles: that two of them are the
+    /// same is less likely than that a bit falls over.
+    told: HashSet<u64>,
+    hasher: RandomState,
 }
 
 impl Introduction {
@@ -299,26 +308,25 @@ impl Introduction {
             match face {
                 Face::Container => {
                     for role in agent.roles() {
-                        self.line(printer, container(*address, &role));
+                        self.line(printer, &container(*address, &role));
                     }
                 }
                 Face::Imds { role, .. } => {
                     let url =
                         export("AWS_EC2_METADATA_SERVICE_ENDPOINT", &format!("http://{address}/"));
-                    self.line(printer, format!("# {role} over IMDS\n{url}"));
+                    self.line(printer, &format!("# {role} over IMDS\n{url}"));
                 }
                 Face::Operator => {
-                    self.line(printer, format!("# health and metrics: http://{address}/metrics"));
+                    self.line(printer, &format!("# health and metrics: http://{address}/metrics"));
                 }
                 Face::Local => {}
             }
         }
     }
 
-    fn line(&mut self, printer: &Printer, text: String) {
-        if !self.told.contains(&text) {
-            printer.line(&text);
-            self.told.insert(text);
+    fn line(&mut self, printer: &Printer, text: &str) {
+        if self.told.insert(self.hasher.hash_one(text)) {
+            printer.line(text);
         }
     }
 }

@@ -203,7 +203,7 @@ fn what_a_store_has_is_written_too_and_into_botocores_folder_if_there_is_one() {
     let of_botocore = home.path().join(".aws/boto/cache");
     fs::create_dir_all(&of_botocore).unwrap();
     let second = command(&home, &sts, ["--aws-cache", "write"]).run().expect(0);
-    assert_eq!((first.json(), calls(&sts)), (second.json(), 1));
+    assert_eq!((key_id(&first), calls(&sts)), (key_id(&second), 1));
     for folder in [of_cli(&home), of_botocore] {
         let text = fs::read_to_string(folder.join(format!("{DEMO}.json"))).unwrap();
         assert!(text.contains(&key_id(&first)), "{}", folder.display());

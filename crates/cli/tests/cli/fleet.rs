@@ -61,7 +61,9 @@ fn redis_hosts_share_one_session() {
     let store = format!("redis://:{PASSWORD}@127.0.0.1:{}", redis.port);
     let [one, other] = hosts.each_ref().map(|host| process(host, &sts, &store).run());
     let [one, other] = [one.expect(0), other.expect(0)];
-    assert_eq!((one.stderr.as_str(), one.json()), ("", other.json()));
+    assert_eq!(one.stderr, "");
+    // Not the whole documents: their ends are as each host's clock has them, to a second.
+    assert_eq!(one.json()["SessionToken"], other.json()["SessionToken"]);
     assert_eq!(sts.counts().ok("AssumeRole"), 1);
 }
 

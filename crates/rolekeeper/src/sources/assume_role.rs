@@ -79,6 +79,12 @@ impl AssumeRole {
         self.sts.region().map(AsRef::as_ref)
     }
 
+    /// With what it is assumed, as its builder has found it: more roles that are given it look
+    /// nothing up again, and share its credentials.
+    pub fn base(&self) -> Base {
+        self.base.clone()
+    }
+
     async fn issue(&self) -> Result<Issued, Failure> {
         let parameters = &*self.parameters;
         let code = self.mfa_code().await?;
