@@ -35,6 +35,9 @@ SECTIONS = [
     "memory",
 ]
 
+# What starting any program takes: a floor, not a peer.
+FLOOR = "/bin/true"
+
 BETTER, SAME = "better than ours", "the same"
 # What stands before a figure says of what it is the number.
 COUNTED = {"calls", "reads", "readers"}
@@ -199,13 +202,18 @@ def compared(row: dict[str, Any], name: str) -> str:
     ours, theirs = row["values"][OURS], row["values"][name]
     if same(ours, theirs):
         return SAME
-    better = is_better(row, theirs, ours)
+    better = is_peer(name) and is_better(row, theirs, ours)
     within = ", within the spread" if overlap(ours, theirs) else ""
     ratio = ""
     if ours["median"] and theirs["median"]:
         ratio = f"{number(theirs['median'] / ours['median'])} × ours"
     told = ": ".join(part for part in (BETTER if better else "", ratio) if part)
     return (told or "worse than ours") + within
+
+
+def is_peer(name: str) -> bool:
+    """Neither another of our own faces nor the floor."""
+    return name != FLOOR and not name.startswith(OURS)
 
 
 def is_better(row: dict[str, Any], one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -252,7 +260,7 @@ def better_elsewhere(parts: list[dict[str, Any]]) -> str:
     for row in (row for part in parts for row in part["rows"]):
         ours = row["values"].get(OURS)
         for name, theirs in row["values"].items():
-            if ours is None or name.startswith(OURS) or same(ours, theirs):
+            if ours is None or not is_peer(name) or same(ours, theirs):
                 continue
             if is_better(row, theirs, ours):
                 figures = f"{amount(theirs, row['unit'])}; ours {amount(ours, row['unit'])}"
@@ -267,7 +275,7 @@ def left_out(parts: list[dict[str, Any]], failed: dict[str, str]) -> str:
     lines += [f"- the part {name}: {why.strip()}" for name, why in sorted(failed.items())]
     if not lines:
         return ""
-    return "\n".join(["", "## Not measured", "", *lines]) + "\n"
+    return "\n".join(["", "## Not measured, or had in another way", "", *lines]) + "\n"
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ class Peer:
     package: str = "."
     # The variable that a release is built with its version in.
     version_in: str = "main.Version"
+    # A newer one of a module that it needs, for where that isn't served.
+    newer: str | None = None
     # An npm package with the same program, for where the module isn't served.
     npm: str | None = None
 
@@ -45,7 +47,12 @@ class Peer:
 
 
 PEERS = [
-    Peer("aws-vault", "github.com/byteness/aws-vault/v7", "7.13.0"),
+    Peer(
+        "aws-vault",
+        "github.com/byteness/aws-vault/v7",
+        "7.13.0",
+        newer="github.com/byteness/keyring@v1.12.1",
+    ),
     Peer(
         "aws_signing_helper",
         "github.com/aws/rolesanywhere-credential-helper",
@@ -67,6 +74,15 @@ PEERS = [
 
 def from_module(peer: Peer, into: Path) -> None:
     """Builds it as the main module that it is, so that its own `replace` lines hold."""
+    build(peer, into, "-mod=readonly")
+
+
+def with_newer(peer: Peer, into: Path) -> None:
+    """The same, with a newer version of what it needs."""
+    build(peer, into, "-mod=mod", ["go", "mod", "edit", f"-require={peer.newer}"])
+
+
+def build(peer: Peer, into: Path, mod: str, *before: list[str]) -> None:
     if shutil.which("go") is None:
         raise Unavailable("Go is missing")
     env = {name: value for name, value in os.environ.items() if name != "GOFLAGS"} | {
@@ -78,10 +94,12 @@ def from_module(peer: Peer, into: Path) -> None:
     told = run(["go", "mod", "download", "-modcacherw", "-json", peer.stamp()], env, into)
     flags = f"-s -w -X {peer.version_in}={peer.version}"
     made = into / "bin" / f"{peer.name}.new"
-    command = ["go", "build", "-mod=readonly", "-modcacherw", "-buildvcs=false", "-trimpath"]
+    command = ["go", "build", mod, "-modcacherw", "-buildvcs=false", "-trimpath"]
     with tempfile.TemporaryDirectory(dir=into) as folder:
         source = Path(folder) / peer.name
         shutil.copytree(json.loads(told)["Dir"], source)
+        for step in before:
+            run(step, env, source)
         run([*command, "-ldflags", flags, "-o", str(made), peer.package], env, source)
     # A new file: the old one may be running.
     made.replace(into / "bin" / peer.name)
@@ -151,17 +169,19 @@ def note(peer: Peer, into: Path, left_out: dict[str, str]) -> None:
 
 
 def get(peer: Peer, into: Path) -> None:
-    ways: list[Callable[[Peer, Path], None]] = [from_module]
+    ways: list[tuple[Callable[[Peer, Path], None], str]] = [(from_module, "")]
+    if peer.newer is not None:
+        ways.append((with_newer, f"{peer.newer} was taken"))
     if peer.npm is not None:
-        ways.append(from_npm)
+        ways.append((from_npm, "its npm package was taken"))
     first: Unavailable | None = None
-    for way in ways:
+    for way, taken in ways:
         try:
             way(peer, into)
         except Unavailable as error:
             first = first or error
         else:
-            instead = f"{first}; its npm package was taken" if first else ""
+            instead = f"{first}; {taken}" if first else ""
             (into / f"{peer.name}.made").write_text(f"{peer.stamp()}\n{instead}")
             return
     assert first is not None
