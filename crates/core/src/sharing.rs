@@ -60,7 +60,6 @@ pub struct Sharing {
     held: Option<Fence>,
     /// Valid, but past its refresh point: better than none, should the source fail.
     spare: Option<Issued>,
-    is_alone: bool,
 }
 
 /// The session that the last errand has brought.
@@ -105,7 +104,6 @@ impl Sharing {
             begun: Moment::default(),
             held: None,
             spare: None,
-            is_alone: false,
         }
     }
 
@@ -115,7 +113,6 @@ impl Sharing {
         self.begun = now;
         self.held = None;
         self.spare = None;
-        self.is_alone = false;
         Step::Load
     }
 
@@ -195,11 +192,6 @@ impl Sharing {
         }
     }
 
-    /// Whether this errand has given the store up.
-    pub fn is_alone(&self) -> bool {
-        self.is_alone
-    }
-
     /// A holder of whom no end is known may hang for ever: the last quarter of an attempt's time is
     /// for asking the source oneself.
     fn has_waited_long(&self, now: Moment) -> bool {
@@ -214,7 +206,6 @@ impl Sharing {
         if !self.taken.as_ref().is_some_and(has_much) {
             return self.go_alone();
         }
-        self.is_alone = true;
         self.end_with(
             now,
             Failure::unavailable("the store of sessions can't be used, and the session lives on"),
@@ -222,7 +213,6 @@ impl Sharing {
     }
 
     fn go_alone(&mut self) -> Step {
-        self.is_alone = true;
         // What lease there was ends by itself.
         self.held = None;
         Step::Fetch { lease: None }

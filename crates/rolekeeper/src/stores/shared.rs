@@ -24,8 +24,10 @@ pub struct Shared {
     clock: Clock,
     sharing: Mutex<Sharing>,
     attempt_timeout: Duration,
-    /// Whether the store's trouble has been told, until it works again.
+    /// Whether the store's trouble has been told, until an errand has had none.
     is_told: AtomicBool,
+    /// Whether this errand has had any.
+    had_trouble: AtomicBool,
 }
 
 /// A lease, which is given back when the errand for it is dropped in the middle.
@@ -49,8 +51,8 @@ impl Shared {
     ) -> Self {
         let attempt_timeout = policy.attempt_timeout();
         let sharing = Mutex::new(Sharing::new(policy, store.poll(), seed));
-        let is_told = AtomicBool::new(false);
-        Self { source, store, clock, sharing, attempt_timeout, is_told }
+        let (is_told, had_trouble) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { source, store, clock, sharing, attempt_timeout, is_told, had_trouble }
     }
 
     fn sharing(&self) -> MutexGuard<'_, Sharing> {
@@ -80,6 +82,7 @@ impl Shared {
         let Some(key) = self.source.store_key().await? else { return self.source.fetch().await };
         let mut held = Held { store: &*self.store, key: &key, fence: None };
         let mut arrived = self.now();
+        self.had_trouble.store(false, Ordering::Relaxed);
         let mut step = self.sharing().begin(arrived);
         loop {
             step = match step {
@@ -123,7 +126,7 @@ impl Shared {
                     self.sharing().cooled(self.now(), failure)
                 }
                 Step::Done(outcome) => {
-                    if !self.sharing().is_alone() {
+                    if !self.had_trouble.load(Ordering::Relaxed) {
                         self.is_told.store(false, Ordering::Relaxed);
                     }
                     return outcome;
@@ -166,8 +169,9 @@ impl Shared {
         answer.unwrap_or_else(|_| Err(no_answer(patience))).map_err(|error| self.tell(&error))
     }
 
-    /// Once, and again only when it has worked in between.
+    /// Once, and again only when all of it has worked in between: a disk that is full can be read.
     fn tell(&self, error: &StoreError) -> StoreTrouble {
+        self.had_trouble.store(true, Ordering::Relaxed);
         if !self.is_told.swap(true, Ordering::Relaxed) {
             let (store, role) = (self.store.name(), self.source.name());
             let hint = error.hint.as_deref().unwrap_or_default();

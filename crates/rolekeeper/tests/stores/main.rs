@@ -8,7 +8,10 @@
 
 mod file;
 mod key_file;
+mod made;
 #[cfg(unix)]
 mod processes;
 #[cfg(all(unix, feature = "redis"))]
 mod redis;
+mod trouble;
+mod warnings;
