@@ -32,6 +32,8 @@ pub(crate) fn install(debian: &[&str]) {
         let update = shell::run(Command::new("apt-get").args(["update", "-qq"]));
         let mut install = Command::new("apt-get");
         install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(debian);
+        // As in single-user mode: no server is to begin by itself.
+        install.env("RUNLEVEL", "1").env("DEBIAN_FRONTEND", "noninteractive");
         let _ = update.and_then(|()| shell::run(&mut install));
     }
 }
