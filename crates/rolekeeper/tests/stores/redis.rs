@@ -23,7 +23,7 @@ use server::Server;
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    file::{hour, key, secret},
+    file::{hour, secret},
     made::Made,
     warnings,
 };

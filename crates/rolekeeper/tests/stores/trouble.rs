@@ -79,7 +79,7 @@ async fn a_full_disk_is_told_once_though_it_can_be_read_and_again_after_it_had_r
         Shared::new(Arc::new(source.clone()), Arc::new(disk.clone()), policy, Clock::default(), 1);
     // Whether it is full at each fetch, and what has been told after it.
     for (number, (is_full, told)) in
-        [(true, 1), (true, 1), (true, 1), (false, 1), (true, 2), (true, 2)].into_iter().enumerate()
+        [(true, 1), (true, 1), (true, 1), (false, 1), (true, 2)].into_iter().enumerate()
     {
         disk.is_full.store(is_full, Ordering::SeqCst);
         let issued = shared.fetch().await.unwrap();
