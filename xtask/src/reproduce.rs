@@ -20,8 +20,9 @@ const LARGEST: u64 = 18_000_000;
 const FOLDERS: [&str; 2] = ["one", "the-other-one"];
 
 pub(crate) fn run() -> Outcome {
-    let [one, other] = FOLDERS.map(build);
-    let (one, other) = (one?, other?);
+    // Both before either is built: there may be a new commit by then.
+    let [one, other] = FOLDERS.map(cloned);
+    let (one, other) = (built(&one?)?, built(&other?)?);
     let [first, second] = [&one, &other].map(|path| {
         fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
     });
@@ -35,8 +36,8 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
-/// From a clone of its own, in which nothing lies that isn't committed.
-fn build(folder: &str) -> Outcome<PathBuf> {
+/// A folder in which nothing lies that isn't committed.
+fn cloned(folder: &str) -> Outcome<PathBuf> {
     let clone = shell::target().join("reproduce").join(folder);
     if clone.exists() {
         fs::remove_dir_all(&clone).map_err(|error| format!("{}: {error}", clone.display()))?;
@@ -44,10 +45,14 @@ fn build(folder: &str) -> Outcome<PathBuf> {
     let mut git = Command::new("git");
     git.args(["clone", "--quiet", "--no-hardlinks"]).arg(shell::root()).arg(&clone);
     shell::run(&mut git)?;
+    Ok(clone)
+}
+
+fn built(clone: &Path) -> Outcome<PathBuf> {
     let mut build =
         cargo(&["build", "--locked", "--profile", "dist", "--package", "rolekeeper-cli"]);
-    build.current_dir(&clone).env_remove("CARGO_TARGET_DIR").env_remove("RUSTFLAGS");
-    shell::run(build.env("CARGO_ENCODED_RUSTFLAGS", flags(&clone)?))?;
+    build.current_dir(clone).env_remove("CARGO_TARGET_DIR").env_remove("RUSTFLAGS");
+    shell::run(build.env("CARGO_ENCODED_RUSTFLAGS", flags(clone)?))?;
     Ok(clone.join("target/dist").join(format!("rolekeeper{}", env::consts::EXE_SUFFIX)))
 }
 

@@ -234,15 +234,12 @@ fn whatever_fails_in_the_store_the_source_is_asked() {
     ];
     for fails in fails {
         let mut sharing = participant();
-        assert!(!sharing.is_alone());
         let step = fails(&mut sharing);
         assert!(matches!(step, Step::Fetch { lease: None }), "{step:?}");
-        assert!(sharing.is_alone());
         let step = sharing.fetched(at(0), Ok(hour("A", 0)));
         assert_eq!(done(step), Ok("A".to_owned()));
         // The next errand tries the store again.
         assert!(matches!(sharing.begin(at(0)), Step::Load));
-        assert!(!sharing.is_alone());
     }
 }
 
@@ -257,7 +254,6 @@ fn who_has_much_of_a_session_left_waits_for_the_store_to_come_back() {
         assert_eq!(fence, Fence(4));
         sharing.begin(at(secs));
         let step = sharing.loaded(at(secs), Err(StoreTrouble));
-        assert!(sharing.is_alone());
         if is_patient {
             let failure = done(step).unwrap_err();
             assert_eq!(failure.kind, FailureKind::Unavailable);
