@@ -10,6 +10,9 @@ use crate::{dice::Dice, machine::SECOND, watch::Watch};
 /// Timers go by whole milliseconds, and whoever is woken reads once more.
 const ROUNDING: Duration = Duration::from_millis(5);
 
+/// Whatever is due now is done after it.
+const INSTANT: Duration = Duration::from_millis(1);
+
 /// In the calm at the end somebody asks this often, in seconds.
 const OFTEN: i64 = 20;
 
@@ -20,7 +23,7 @@ pub(crate) async fn reads(watches: Arc<[Watch]>, pause: i64, mut dice: Dice) {
         sleep(next(watch, pause, &mut dice)).await;
         match dice.between(0, 20) {
             0..6 => glances(watch),
-            6 => is_ready(watch),
+            6 => is_ready(watch).await,
             7..14 => gets(watch).await,
             14 => crowd(watch).await,
             15..17 => gives_up(watch, &mut dice).await,
@@ -71,13 +74,25 @@ pub(crate) fn glances(watch: &Watch) {
     }
 }
 
-fn is_ready(watch: &Watch) {
-    let must = watch.must_serve() && !watch.who.is_on_demand();
-    match watch.credentials.ready() {
-        Some(session) => watch.was_given(session.access_key_id()),
-        None if must => watch.who.broke(format_args!("`ready` has none, and a session lives")),
-        None => {}
+/// A session that lives again, since the clock was set back, is ready as soon as the refresher has
+/// seen that.
+async fn is_ready(watch: &Watch) {
+    if !is_served(watch) {
+        sleep(INSTANT).await;
+        if !is_served(watch) {
+            watch.who.broke(format_args!("`ready` has none, and a session lives"));
+        }
     }
+}
+
+/// Or need not be.
+fn is_served(watch: &Watch) -> bool {
+    let must = watch.must_serve() && !watch.who.is_on_demand();
+    let ready = watch.credentials.ready();
+    if let Some(session) = &ready {
+        watch.was_given(session.access_key_id());
+    }
+    ready.is_some() || !must
 }
 
 async fn gets(watch: &Watch) {
