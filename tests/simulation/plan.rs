@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub(crate) issuer_ahead: i64,
     /// Nothing goes wrong any more from here on.
     pub(crate) calm: i64,
+    /// How much later the next try may come, since another has left its failure in the store.
+    pub(crate) left_by_others: i64,
     pub(crate) end: i64,
     /// Until when anything is planned, in seconds.
     pub(crate) span: i64,
@@ -143,14 +145,17 @@ impl Plan {
         let last = processes.iter().map(ProcessPlan::is_through).max();
         let calm = last.unwrap_or(0).max(span) + SECOND;
         let pauses = roles.iter().flat_map(|role| &role.spells).map(|spell| spell.what.pause());
+        let pause = (pauses.max().unwrap_or(0) * SECOND).max(BACKOFF_CAP);
+        let left_by_others = if shares { pause } else { 0 };
         // With room for what is under way before and after it.
-        let end = calm + pauses.max().unwrap_or(0) * SECOND + BACKOFF_CAP + 3 * SETTLES;
+        let end = calm + pause + left_by_others + 3 * SETTLES;
         Self {
             roles,
             processes,
             store: shares.then(|| StorePlan::of(dice, span)),
             issuer_ahead: off(dice),
             calm,
+            left_by_others,
             end,
             span: span / SECOND,
         }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::{
     dice::Dice,
     machine::{Machine, SECOND, nanos},
-    plan::{BACKOFF_CAP, Fate, Plan, SETTLES},
+    plan::{Fate, Plan, SETTLES},
     readers,
     source::Sts,
     store::Store,
@@ -269,9 +269,9 @@ impl Process {
                         troubled.map(|watch| (watch.who.role, generation(watch))).collect();
                     self.watches.iter().map(Self::due).max().unwrap_or_default()
                 });
-                // Another may have left its failure in the store, so that the next try is told of
-                // that, and the one after it comes when a backoff is over.
-                let again = if self.world().plan.store.is_some() { BACKOFF_CAP } else { 0 };
+                // Another may have left its failure in the store: the next try is told of that, and
+                // the one after it comes when that one's pause is over.
+                let again = self.world().plan.left_by_others;
                 self.recovery = Recovery::Due(truth + nanos(due) + again + SETTLES);
             }
             Recovery::Due(at) if truth >= at => {
