@@ -113,7 +113,7 @@ const DAY: i64 = 24 * HOUR;
 pub(crate) const SETTLES: i64 = 15 * SECOND;
 
 /// The longest wait of the exponential backoff (ENGINE.md).
-pub(crate) const BACKOFF_CAP: i64 = 30 * SECOND;
+const BACKOFF_CAP: i64 = 30 * SECOND;
 
 /// What a person mends is tried again after this long at the latest (ENGINE.md: 60 s ± 10 %).
 const LONGEST_PAUSE: i64 = 66;
