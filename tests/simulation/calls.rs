@@ -105,7 +105,9 @@ impl Calls {
     pub(crate) fn disturb(&mut self, from: i64, to: i64) {
         self.excuse();
         let still = self.disturbed.filter(|(_, end)| from - end < ERRAND);
-        self.disturbed = Some((still.map_or(from, |(begin, _)| begin.min(from)), to));
+        // A clock that is set forward on top of a sleep adds to it.
+        let begin = still.map_or(from, |(begin, end)| begin - (end - from).max(0));
+        self.disturbed = Some((begin, to));
     }
 
     /// By how much too early a session may be counted from that comes now. An answer that took longer
