@@ -186,9 +186,10 @@ impl Watch {
         let is_on_demand = who.is_on_demand();
         calls.came_to(now, Outcome::Session { asked, life, is_on_demand });
         let wall_least = who.host.wall_ahead();
-        // A store may have again what was refused, where nothing newer came.
-        let is_rejected = seen.held.take().is_some_and(|old| old.key == key && old.is_rejected);
-        seen.held = Some(Held { key, issue, slack, early, wall_least, is_rejected });
+        if seen.held.as_ref().is_some_and(|old| old.key == key && old.is_rejected) {
+            state.broke(truth, who.process, format_args!("{key} is taken again, and was refused"));
+        }
+        seen.held = Some(Held { key, issue, slack, early, wall_least, is_rejected: false });
     }
 
     /// By the truth, and by a wall clock that was not set forward: what a machine must know too.

@@ -46,6 +46,10 @@ const COOLING: Duration = Duration::from_secs(1);
 /// last 30 minutes.)
 const ALONE_BELOW: [f64; 2] = [1.0 / 3.0, 2.0 / 3.0];
 
+/// A store holds one session. A few that are refused in a row while nothing can be stored: more are
+/// not all its.
+const REFUSED_KEPT: usize = 4;
+
 /// One participant: it knows which session it was given last.
 #[derive(Debug)]
 pub struct Sharing {
@@ -54,6 +58,8 @@ pub struct Sharing {
     /// How often a store is looked at that somebody else is to save in.
     poll: Duration,
     taken: Option<Taken>,
+    /// The access keys of what was taken and then refused, the newest last.
+    refused: Vec<String>,
     /// When this errand began.
     begun: Moment,
     /// The lease that it was granted.
@@ -71,7 +77,6 @@ struct Taken {
     end: Elapsed,
     /// Without the store, the source is asked when less than this is left.
     alone_below: Duration,
-    is_refused: bool,
 }
 
 /// What a stored session is to a participant.
@@ -101,6 +106,7 @@ impl Sharing {
             chance: Chance::new(seed),
             poll,
             taken: None,
+            refused: Vec::new(),
             begun: Moment::default(),
             held: None,
             spare: None,
@@ -185,11 +191,17 @@ impl Sharing {
 
     /// A service has refused the session with this access key: it is not to be taken again.
     pub fn refused(&mut self, access_key_id: &str) {
-        if let Some(taken) = &mut self.taken
-            && taken.access_key_id == access_key_id
-        {
-            taken.is_refused = true;
+        let is_taken = self.taken.as_ref().is_some_and(|it| it.access_key_id == access_key_id);
+        if is_taken && !self.was_refused(access_key_id) {
+            if self.refused.len() == REFUSED_KEPT {
+                self.refused.remove(0);
+            }
+            self.refused.push(access_key_id.to_owned());
         }
+    }
+
+    fn was_refused(&self, access_key_id: &str) -> bool {
+        self.refused.iter().any(|refused| refused == access_key_id)
     }
 
     /// A holder of whom no end is known may hang for ever: the last quarter of an attempt's time is
@@ -201,8 +213,10 @@ impl Sharing {
     /// A store that fails over is back within seconds or minutes. Whoever still has much of a session
     /// waits for it, or else all whose refresh is due would ask the source at once.
     fn go_on_without_store(&mut self, now: Moment) -> Step {
-        let has_much =
-            |taken: &Taken| !taken.is_refused && taken.end.since(now.elapsed) > taken.alone_below;
+        let has_much = |taken: &Taken| {
+            !self.was_refused(&taken.access_key_id)
+                && taken.end.since(now.elapsed) > taken.alone_below
+        };
         if !self.taken.as_ref().is_some_and(has_much) {
             return self.go_alone();
         }
@@ -230,9 +244,10 @@ impl Sharing {
         let is_news = self.taken.as_ref().is_none_or(|taken| {
             // The session that was refused may end later than the one that replaces it.
             taken.access_key_id != session.access_key_id()
-                && (taken.is_refused || stored.expiration > taken.expiration)
+                && (self.was_refused(&taken.access_key_id) || stored.expiration > taken.expiration)
         });
-        if !is_news || !session.is_valid(now) {
+        // What came after one that was refused may have been no good, or not have been stored.
+        if !is_news || self.was_refused(session.access_key_id()) || !session.is_valid(now) {
             return Find::Nothing;
         }
         let windows = self.policy.windows(session.lifetime(), Seen::Whole, &mut self.chance);
@@ -259,7 +274,6 @@ impl Sharing {
             expiration: issued.expiration,
             end: session.end().elapsed,
             alone_below: self.chance.between(least, most),
-            is_refused: false,
         });
         Step::Done(Ok(issued))
     }

@@ -136,6 +136,28 @@ fn a_refused_session_is_replaced_by_any_other_and_never_taken_again() {
 }
 
 #[test]
+fn what_was_refused_is_not_taken_again_though_its_successor_was_no_good() {
+    let ended = Issued::new(Credentials::new("B", "secret", "token"), at(59).wall);
+    for (successor, is_refused_too) in [(ended, false), (hour("B", 60), true)] {
+        let mut sharing = participant();
+        sharing.begin(at(0));
+        assert!(done(sharing.loaded(at(0), Ok(Some(hour("A", 0))))).is_ok());
+        sharing.refused("A");
+        sharing.begin(at(60));
+        let step = sharing.loaded(at(60), Err(StoreTrouble));
+        assert!(matches!(step, Step::Fetch { lease: None }), "{step:?}");
+        // The store still has the first.
+        sharing.fetched(at(60), Ok(successor));
+        if is_refused_too {
+            sharing.refused("B");
+        }
+        sharing.begin(at(120));
+        let step = sharing.loaded(at(120), Ok(Some(hour("A", 0))));
+        assert!(matches!(step, Step::Lease), "{is_refused_too}: {step:?}");
+    }
+}
+
+#[test]
 fn what_has_ended_is_as_if_it_were_not_there() {
     let mut sharing = participant();
     sharing.begin(at(0));
