@@ -9,6 +9,7 @@ mod blocking;
 mod clocks;
 mod keyring;
 mod lifetimes;
+mod log;
 mod misbehaviour;
 mod on_demand;
 mod outcomes;

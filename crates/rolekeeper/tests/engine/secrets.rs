@@ -1,58 +1,13 @@
 //! No secret is ever seen: not by `{:?}`, not in an error, not in the log at its most talkative.
 
-use std::{
-    fmt::{self, Write},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use rolekeeper::{Clock, Keyring, RefreshPolicy, adapters::IdentityCache, clock::Simulated};
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
+
+use crate::{
+    log::Log,
+    support::{Answer, HOUR, MINUTE, SECRET, Script, alone, denied, down, pass, settle},
 };
-
-use crate::support::{Answer, HOUR, MINUTE, SECRET, Script, alone, denied, down, pass, settle};
-
-/// Keeps all that is logged.
-#[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<String>>);
-
-struct Line<'a>(&'a mut String);
-
-impl Visit for Line<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        write!(self.0, " {}={value:?}", field.name()).unwrap();
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
-        span.record(&mut Line(&mut self.0.lock().unwrap()));
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
-        values.record(&mut Line(&mut self.0.lock().unwrap()));
-    }
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut text = self.0.lock().unwrap();
-        write!(text, "\n{}", event.metadata().target()).unwrap();
-        event.record(&mut Line(&mut text));
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
 
 #[track_caller]
 fn assert_discreet(what: impl fmt::Debug) {
@@ -69,8 +24,7 @@ fn no_secret_is_seen_in_any_state() {
 #[tokio::test(start_paused = true)]
 #[ignore = "run in a process of its own by the test above"]
 async fn child_any_state() {
-    let log = Log::default();
-    let _logging = tracing::subscriber::set_default(log.clone());
+    let (log, _logging) = Log::collect();
     for policy in [
         RefreshPolicy::default().with_idle_after(3 * HOUR),
         RefreshPolicy::on_demand(),
@@ -115,7 +69,7 @@ async fn child_any_state() {
             assert_discreet(event);
         }
     }
-    let text = log.0.lock().unwrap();
+    let text = log.text();
     for told in ["fetched a session", "a fetch failed", "rejected", "ended", "let an idle"] {
         assert!(text.contains(told), "{told}: {text}");
     }

@@ -1,6 +1,9 @@
 //! One session for all who have the same source and the same store.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use rolekeeper::{
     Clock, EventKind, Failure, FailureKind, Issued, RefreshPolicy, RefreshableCredentials, Source,
@@ -10,7 +13,10 @@ use rolekeeper::{
 };
 use rolekeeper_core::{Fence, Lease};
 
-use crate::support::{Answer, HOUR, MINUTE, Script, Scripted, denied, down, pass, settle, timed};
+use crate::{
+    log::Log,
+    support::{Answer, HOUR, MINUTE, Script, Scripted, denied, down, pass, settle, timed},
+};
 
 const TAKES: Duration = Duration::from_millis(100);
 
@@ -266,13 +272,21 @@ enum Trouble {
 struct Troubled {
     store: Arc<dyn SessionStore>,
     trouble: Trouble,
-    calls: &'static [&'static str],
+    calls: Mutex<&'static [&'static str]>,
 }
 
 impl Troubled {
+    fn new(store: Arc<dyn SessionStore>, trouble: Trouble, calls: &'static [&'static str]) -> Self {
+        Self { store, trouble, calls: Mutex::new(calls) }
+    }
+
+    fn from_now_on(&self, calls: &'static [&'static str]) {
+        *self.calls.lock().unwrap() = calls;
+    }
+
     fn or<'a, T: Send + 'a>(&self, call: &str, answer: StoreAnswer<'a, T>) -> StoreAnswer<'a, T> {
         match self.trouble {
-            _ if !self.calls.contains(&call) => answer,
+            _ if !self.calls.lock().unwrap().contains(&call) => answer,
             Trouble::Fails => {
                 Box::pin(async { Err(StoreError::new("the disk is full").with_hint("empty it")) })
             }
@@ -341,7 +355,7 @@ async fn whatever_a_store_fails_at_there_is_a_session() {
         for calls in [&["load"][..], &["lease"], &["save"], &["renew"], &["lease", "save"]] {
             let (clock, script, store) = world();
             let patience = store.patience();
-            let store: Arc<dyn SessionStore> = Arc::new(Troubled { store, trouble, calls });
+            let store: Arc<dyn SessionStore> = Arc::new(Troubled::new(store, trouble, calls));
             let world = (clock, script, store);
             let credentials = one_of(1, "a", &world);
             let (took, read) = timed(&world.0, credentials.get()).await;
@@ -354,6 +368,26 @@ async fn whatever_a_store_fails_at_there_is_a_session() {
     }
 }
 
+/// A disk that is full can be read.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_saves_nothing_is_told_once_until_it_saves_again() {
+    let (log, _logging) = Log::collect();
+    let (clock, script, store) = world();
+    let store = Arc::new(Troubled::new(store, Trouble::Fails, &[]));
+    let credentials = one_of(1, "a", &(clock, script.clone(), store.clone()));
+    let mut calls = 0;
+    for (fails, told) in
+        [(&[][..], 0), (&["save"], 1), (&["save"], 1), (&["save"], 1), (&[], 1), (&["save"], 2)]
+    {
+        store.from_now_on(fails);
+        credentials.refresh_now().await.unwrap();
+        assert!(script.calls() > calls, "the source was asked");
+        calls = script.calls();
+        let text = log.text();
+        assert_eq!(text.matches("cannot share sessions").count(), told, "{text}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_session_is_replaced_without_the_store_if_that_can_not_be_used() {
     for policy in
@@ -361,8 +395,7 @@ async fn a_refused_session_is_replaced_without_the_store_if_that_can_not_be_used
     {
         for trouble in [Trouble::Fails, Trouble::Hangs] {
             let (clock, script, store) = world();
-            let store: Arc<dyn SessionStore> =
-                Arc::new(Troubled { store, trouble, calls: &["load"] });
+            let store: Arc<dyn SessionStore> = Arc::new(Troubled::new(store, trouble, &["load"]));
             let credentials = one_by(policy.clone(), 1, "a", &(clock, script, store));
             credentials.get().await.unwrap();
             credentials.rejected("ASIA0001");
@@ -377,7 +410,7 @@ async fn the_sources_own_failure_is_told_also_if_the_store_can_not_take_it() {
     let (clock, script, store) = world();
     script.answers(Answer::Fails(denied()));
     let calls = &["cool"];
-    let store: Arc<dyn SessionStore> = Arc::new(Troubled { store, trouble: Trouble::Hangs, calls });
+    let store: Arc<dyn SessionStore> = Arc::new(Troubled::new(store, Trouble::Hangs, calls));
     let credentials = one_of(1, "a", &(clock, script, store));
     assert_eq!(credentials.get().await.unwrap_err().kind(), FailureKind::Denied);
 }

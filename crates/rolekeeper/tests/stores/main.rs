@@ -8,10 +8,7 @@
 
 mod file;
 mod key_file;
-mod made;
 #[cfg(unix)]
 mod processes;
 #[cfg(all(unix, feature = "redis"))]
 mod redis;
-mod trouble;
-mod warnings;

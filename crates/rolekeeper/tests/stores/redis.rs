@@ -11,22 +11,26 @@ mod records;
 mod sentinel;
 mod server;
 mod tls;
+mod warnings;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use rolekeeper::{
-    Clock, RefreshableCredentials,
+    Clock, RefreshableCredentials, Source,
+    sources::{Fetch, KeyOf},
     stores::{RedisStore, Sealer, SessionStore, StoreKey},
 };
 use rolekeeper_core::{Elapsed, Fence, Lease};
 use server::Server;
 use tokio::time::{sleep, timeout};
 
-use crate::{
-    file::{hour, secret},
-    made::Made,
-    warnings,
-};
+use crate::file::{hour, key, secret};
 
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -81,9 +85,42 @@ async fn id_in(store: &RedisStore, key: &StoreKey) -> Option<String> {
     stored.map(|stored| stored.issued.credentials.access_key_id)
 }
 
+/// Makes sessions of an hour, and counts them.
+#[derive(Clone, Debug)]
+struct Made {
+    takes: Duration,
+    calls: Arc<AtomicUsize>,
+}
+
 impl Made {
+    fn in_time(takes: Duration) -> Self {
+        Self { takes, calls: Arc::default() }
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     /// Of the key `key("a")`.
     fn through(&self, store: impl SessionStore) -> RefreshableCredentials {
         RefreshableCredentials::builder(self.clone()).store(Arc::new(store)).build()
+    }
+}
+
+impl Source for Made {
+    fn fetch(&self) -> Fetch<'_> {
+        Box::pin(async {
+            let number = self.calls.fetch_add(1, Ordering::SeqCst);
+            sleep(self.takes).await;
+            Ok(hour(&format!("MADE{number}")))
+        })
+    }
+
+    fn name(&self) -> String {
+        "made".to_owned()
+    }
+
+    fn store_key(&self) -> KeyOf<'_> {
+        Box::pin(std::future::ready(Ok(Some(key("a")))))
     }
 }

@@ -13,7 +13,7 @@ use tracing::{
 };
 
 /// The warnings of this thread, while this value lives.
-pub(crate) struct Warnings {
+pub(super) struct Warnings {
     lines: Arc<Mutex<Vec<String>>>,
     _guard: DefaultGuard,
 }
@@ -23,13 +23,13 @@ struct Collector(Arc<Mutex<Vec<String>>>);
 struct Line(String);
 
 impl Warnings {
-    pub(crate) fn collect() -> Self {
+    pub(super) fn collect() -> Self {
         let lines = Arc::<Mutex<_>>::default();
         let guard = tracing::subscriber::set_default(Collector(Arc::clone(&lines)));
         Self { lines, _guard: guard }
     }
 
-    pub(crate) fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
     }
 }
