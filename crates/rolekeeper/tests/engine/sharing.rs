@@ -280,7 +280,7 @@ impl Troubled {
         Self { store, trouble, calls: Mutex::new(calls) }
     }
 
-    fn from_now_on(&self, calls: &'static [&'static str]) {
+    fn fails_at(&self, calls: &'static [&'static str]) {
         *self.calls.lock().unwrap() = calls;
     }
 
@@ -379,7 +379,7 @@ async fn a_store_that_saves_nothing_is_told_once_until_it_saves_again() {
     for (fails, told) in
         [(&[][..], 0), (&["save"], 1), (&["save"], 1), (&["save"], 1), (&[], 1), (&["save"], 2)]
     {
-        store.from_now_on(fails);
+        store.fails_at(fails);
         credentials.refresh_now().await.unwrap();
         assert!(script.calls() > calls, "the source was asked");
         calls = script.calls();
