@@ -20,7 +20,7 @@ const COARSE_LAG_NANOS: i64 = 10_000_000;
 pub(super) const CLOSED: i64 = i64::MIN / 2;
 
 /// A sequence lock: `opened` is closed while `ahead` changes, and readers look at it before and
-/// after.
+/// after. Its nanoseconds are the sequence: no two notes have the same.
 #[derive(Debug)]
 pub(super) struct Lane {
     /// The wall clock at the note, in Unix nanoseconds.

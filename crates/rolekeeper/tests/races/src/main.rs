@@ -96,6 +96,8 @@ fn readers_of_many_refreshes(policy: &RefreshPolicy) {
 /// One who notes how the clocks stand, with steps of an hour between, and readers.
 fn the_lane_under_steps() {
     const HOUR: i64 = 3600;
+    /// Within the 10 ms that readers assume a coarse clock to be late.
+    const DISTINCT_NOTES: u64 = 9_000_000;
     let lane = Arc::new(Lane::over(AtomicI64::new(CLOSED), AtomicI64::new(0)));
     let done = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..3_i64)
@@ -117,9 +119,13 @@ fn the_lane_under_steps() {
         })
         .collect();
     let end = Instant::now() + STORY;
+    let mut nanos = (0..DISTINCT_NOTES).cycle();
     while Instant::now() < end {
+        // No two notes are of the same nanosecond, as in life: a reader that sleeps while the clock
+        // goes round would take them for one.
+        let later = Duration::from_nanos(nanos.next().unwrap_or_default());
         for hours in 0..3 {
-            let wall = WallTime::from_unix_secs(hours * HOUR);
+            let wall = WallTime::from_unix_secs(hours * HOUR).after(later);
             lane.open(Moment { elapsed: Elapsed::default(), wall });
         }
     }
